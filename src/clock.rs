@@ -1,0 +1,168 @@
+//! The time: the only module that reads it.
+//!
+//! Decisions take `now` as an argument; a [`Clock`] is read at the edge. The manual clock exists because tokio's
+//! paused time jumps whenever the runtime looks idle, which it does while SQLite or a socket works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use tokio::sync::watch;
+
+/// A moment in UTC. The database holds it as [`text`].
+pub type Timestamp = DateTime<Utc>;
+
+/// How long the system clock sleeps before it looks at the wall clock again, so that a deadline is met when the
+/// machine was suspended or its time was set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Writes a moment as the database holds it: `2026-11-23T16:25:07.123Z`, 24 characters, sortable.
+#[must_use]
+pub fn text(at: Timestamp) -> String {
+    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// Reads what [`text`] wrote; `None` for anything else.
+#[must_use]
+pub fn parse(text: &str) -> Option<Timestamp> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+}
+
+/// Adds a duration to a moment; at the end of time it stays there.
+#[must_use]
+pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    chrono::Duration::from_std(wait)
+        .ok()
+        .and_then(|wait| at.checked_add_signed(wait))
+        .unwrap_or(Timestamp::MAX_UTC)
+}
+
+/// What lies between two moments; zero when `later` is the earlier one.
+#[must_use]
+pub fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    (later - earlier).to_std().unwrap_or(Duration::ZERO)
+}
+
+/// Tells the time and waits for it: the system's, or one that a test moves.
+#[derive(Clone, Debug)]
+pub struct Clock(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    System,
+    Manual(Arc<watch::Sender<Timestamp>>),
+}
+
+impl Clock {
+    /// The system's wall clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Inner::System)
+    }
+
+    /// A clock that stands at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Inner::Manual(Arc::new(watch::Sender::new(start.trunc_subsecs(3)))))
+    }
+
+    /// The time now, to the millisecond (what the database keeps).
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Inner::System => Utc::now().trunc_subsecs(3),
+            Inner::Manual(time) => *time.borrow(),
+        }
+    }
+
+    /// Moves a manual clock forward; the system's is not ours to move.
+    pub fn advance(&self, by: Duration) {
+        self.set(after(self.now(), by));
+    }
+
+    /// Sets a manual clock, also back; the system's is not ours to set.
+    pub fn set(&self, to: Timestamp) {
+        if let Inner::Manual(time) = &self.0 {
+            time.send_replace(to);
+        }
+    }
+
+    /// Returns once the clock shows `at` or later.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        match &self.0 {
+            Inner::System => loop {
+                let left = between(self.now(), at);
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+            },
+            Inner::Manual(time) => {
+                // The sender lives as long as `self` does, so this ends only with the time.
+                let _ = time.subscribe().wait_for(|now| *now >= at).await;
+            }
+        }
+    }
+
+    /// Returns once the clock has gone on by `wait`.
+    pub async fn sleep(&self, wait: Duration) {
+        self.sleep_until(after(self.now(), wait)).await;
+    }
+}
+
+/// Measures how long something took, unmoved by changes of the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts to measure.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time since [`Stopwatch::start`].
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_moment_is_written_in_24_sortable_characters_and_read_back() {
+        for moment in ["2026-11-23T16:25:07.123Z", "2026-01-02T00:00:00.000Z"] {
+            assert_eq!(text(at(moment)), moment);
+            assert_eq!(moment.len(), 24);
+        }
+        assert_eq!(parse("tomorrow"), None);
+    }
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_a_sleeper_when_its_time_has_come() {
+        let clock = Clock::manual(at("2026-11-23T00:00:00.000Z"));
+        let sleeper = clock.sleep(Duration::from_secs(60));
+        tokio::pin!(sleeper);
+        clock.advance(Duration::from_secs(59));
+        assert!(futures_poll(sleeper.as_mut()).await.is_none());
+        clock.advance(Duration::from_secs(1));
+        sleeper.await;
+    }
+
+    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+}

@@ -1,0 +1,3 @@
+//! The `staticstored` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A Weixin platform on loopback.
