@@ -105,9 +105,9 @@ impl Clock {
         }
     }
 
-    /// Returns once the clock has gone on by `wait`.
-    pub async fn sleep(&self, wait: Duration) {
-        self.sleep_until(after(self.now(), wait)).await;
+    /// Returns once the clock has gone on by `wait` from now (not from the first poll).
+    pub fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + '_ {
+        self.sleep_until(after(self.now(), wait))
     }
 }
 
@@ -153,12 +153,12 @@ mod tests {
         let sleeper = clock.sleep(Duration::from_secs(60));
         tokio::pin!(sleeper);
         clock.advance(Duration::from_secs(59));
-        assert!(futures_poll(sleeper.as_mut()).await.is_none());
+        assert!(poll_once(sleeper.as_mut()).await.is_none());
         clock.advance(Duration::from_secs(1));
         sleeper.await;
     }
 
-    async fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
         std::future::poll_fn(|context| match std::pin::Pin::new(&mut future).poll(context) {
             std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
             std::task::Poll::Pending => std::task::Poll::Ready(None),
