@@ -8,4 +8,6 @@
 
 pub mod clock;
 pub mod credential;
+pub mod outcome;
+pub mod request;
 pub mod simulator;
