@@ -11,3 +11,4 @@ pub mod credential;
 pub mod outcome;
 pub mod request;
 pub mod simulator;
+pub mod weixin;

@@ -109,7 +109,10 @@ mod tests {
             assert_eq!(Env::parse(good).unwrap().as_str(), good);
         }
         for bad in ["", " ", "a b", "é", "a\0", "a;DROP", &"x".repeat(129)] {
-            assert!(Env::parse(bad).unwrap_err().to_string().contains("1 to 128"), "{bad:?}");
+            assert!(
+                Env::parse(bad).unwrap_err().to_string().contains("1 to 128"),
+                "{bad:?}"
+            );
         }
     }
 }

@@ -19,7 +19,11 @@ impl Backoff {
     #[must_use]
     pub fn bound(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(63);
-        let bound = self.initial.as_nanos().saturating_mul(1_u128 << doublings).min(self.max.as_nanos());
+        let bound = self
+            .initial
+            .as_nanos()
+            .saturating_mul(1_u128 << doublings)
+            .min(self.max.as_nanos());
         Duration::from_nanos(u64::try_from(bound).unwrap_or(u64::MAX))
     }
 
@@ -56,7 +60,10 @@ mod tests {
 
     #[test]
     fn the_draw_spreads_over_the_whole_bound() {
-        let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(300) };
+        let backoff = Backoff {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(300),
+        };
         assert_eq!(backoff.wait(4, 0.0), Duration::ZERO);
         assert_eq!(backoff.wait(4, 0.5), Duration::from_secs(4));
         assert_eq!(backoff.wait(4, 1.0), Duration::from_secs(8));

@@ -68,15 +68,26 @@ impl Policy {
                 state: Open::Opening,
                 call: Call::Describe,
                 at: Some(after(now, confirm.interval.bound(1))),
-                progress: Progress { accepted_at: Some(now), ..Progress::default() },
+                progress: Progress {
+                    accepted_at: Some(now),
+                    ..Progress::default()
+                },
             },
         };
-        Outcome { word: Word::Accepted, next, remedy: None, site: Some(site), keep_answer: false }
+        Outcome {
+            word: Word::Accepted,
+            next,
+            remedy: None,
+            site: Some(site),
+            keep_answer: false,
+        }
     }
 
     /// Describe answered about a request that nobody knows to be accepted.
     fn looked(&self, request: &Request, found: Option<&StoreRecord>, now: Timestamp, draw: f64) -> Outcome {
-        let Some(record) = found else { return self.absent(request) };
+        let Some(record) = found else {
+            return self.absent(request);
+        };
         match &record.state {
             StoreState::Offline => self.absent(request),
             StoreState::Opening => self.accepted(record.site.clone(), now),
@@ -85,7 +96,11 @@ impl Policy {
             StoreState::Broken(_) => failed(BROKEN_REMEDY),
             StoreState::Destroying | StoreState::Unknown(_) => {
                 let waited = self.passes(request, Effect::Possible, now, draw);
-                let word = if waited.word == Word::Failed { Word::Failed } else { Word::NotYet };
+                let word = if waited.word == Word::Failed {
+                    Word::Failed
+                } else {
+                    Word::NotYet
+                };
                 Outcome { word, ..waited }
             }
         }
@@ -95,12 +110,26 @@ impl Policy {
     fn absent(&self, request: &Request) -> Outcome {
         let progress = request.progress;
         if progress.unknowns >= MOST_UNKNOWNS {
-            return Outcome { keep_answer: true, ..failed(UNKNOWN_REMEDY) };
+            return Outcome {
+                keep_answer: true,
+                ..failed(UNKNOWN_REMEDY)
+            };
         }
         let tried = progress.failures > 0 || progress.unknowns > 0;
         let state = if tried { Open::Retrying } else { Open::Pending };
-        let next = Next::Again { state, call: Call::Create, at: None, progress };
-        Outcome { word: Word::Absent, next, remedy: None, site: None, keep_answer: tried }
+        let next = Next::Again {
+            state,
+            call: Call::Create,
+            at: None,
+            progress,
+        };
+        Outcome {
+            word: Word::Absent,
+            next,
+            remedy: None,
+            site: None,
+            keep_answer: tried,
+        }
     }
 
     /// Describe answered about a request that Weixin has accepted.
@@ -114,20 +143,45 @@ impl Policy {
         let site = found.map(|record| record.site.clone()).unwrap_or_default();
         match found.map(|record| &record.state) {
             Some(StoreState::Online) if site.domain.is_some() => return online(site),
-            Some(StoreState::Broken(_)) => return Outcome { site: Some(site), ..failed(BROKEN_REMEDY) },
+            Some(StoreState::Broken(_)) => {
+                return Outcome {
+                    site: Some(site),
+                    ..failed(BROKEN_REMEDY)
+                };
+            }
             _ => {}
         }
         // Without a confirm section (it was turned off since): one look, and what is accepted is accepted.
-        let Some(confirm) = self.confirm else { return self.accepted(site, now) };
+        let Some(confirm) = self.confirm else {
+            return self.accepted(site, now);
+        };
         if between(accepted_at, now) >= confirm.give_up_after {
-            return Outcome { site: Some(site), ..failed(CONFIRM_REMEDY) };
+            return Outcome {
+                site: Some(site),
+                ..failed(CONFIRM_REMEDY)
+            };
         }
         let looks = request.progress.looks.saturating_add(1);
         let deadline = after(accepted_at, confirm.give_up_after);
         let at = after(now, confirm.interval.bound(looks.saturating_add(1))).min(deadline);
-        let progress = Progress { accepted_at: Some(accepted_at), looks, ..Progress::default() };
-        let next = Next::Again { state: Open::Opening, call: Call::Describe, at: Some(at), progress };
-        Outcome { word: Word::NotYet, next, remedy: None, site: Some(site), keep_answer: false }
+        let progress = Progress {
+            accepted_at: Some(accepted_at),
+            looks,
+            ..Progress::default()
+        };
+        let next = Next::Again {
+            state: Open::Opening,
+            call: Call::Describe,
+            at: Some(at),
+            progress,
+        };
+        Outcome {
+            word: Word::NotYet,
+            next,
+            remedy: None,
+            site: Some(site),
+            keep_answer: false,
+        }
     }
 
     fn passes(&self, request: &Request, effect: Effect, now: Timestamp, draw: f64) -> Outcome {
@@ -137,7 +191,11 @@ impl Policy {
         }
         let failures = request.progress.failures.saturating_add(1);
         let at = after(now, self.retry.wait(failures, draw)).min(after(since, self.give_up_after));
-        let progress = Progress { failures, failing_since: Some(since), ..request.progress };
+        let progress = Progress {
+            failures,
+            failing_since: Some(since),
+            ..request.progress
+        };
         retry(request, effect, at, progress)
     }
 
@@ -147,7 +205,15 @@ impl Policy {
             return failed(UNKNOWN_REMEDY);
         }
         let at = after(now, self.retry.wait(unknowns, draw));
-        retry(request, Effect::Possible, at, Progress { unknowns, ..request.progress })
+        retry(
+            request,
+            Effect::Possible,
+            at,
+            Progress {
+                unknowns,
+                ..request.progress
+            },
+        )
     }
 }
 
@@ -157,28 +223,66 @@ fn retry(request: &Request, effect: Effect, at: Timestamp, progress: Progress) -
         (Call::Create, Effect::None) => Call::Create,
         _ => Call::Describe,
     };
-    let next = Next::Again { state: state_after_failure(&progress), call, at: Some(at), progress };
-    Outcome { word: Word::Retry, next, remedy: None, site: None, keep_answer: false }
+    let next = Next::Again {
+        state: state_after_failure(&progress),
+        call,
+        at: Some(at),
+        progress,
+    };
+    Outcome {
+        word: Word::Retry,
+        next,
+        remedy: None,
+        site: None,
+        keep_answer: false,
+    }
 }
 
 /// The same call later, at no cost to the request: it was not at fault.
 fn again_after(request: &Request, word: Word, at: Timestamp, remedy: Option<&str>) -> Outcome {
     let progress = request.progress;
-    let next = Next::Again { state: state_after_failure(&progress), call: request.call, at: Some(at), progress };
-    Outcome { word, next, remedy: remedy.map(str::to_owned), site: None, keep_answer: false }
+    let next = Next::Again {
+        state: state_after_failure(&progress),
+        call: request.call,
+        at: Some(at),
+        progress,
+    };
+    Outcome {
+        word,
+        next,
+        remedy: remedy.map(str::to_owned),
+        site: None,
+        keep_answer: false,
+    }
 }
 
 /// What Weixin has accepted is opening, whatever a look at it met.
 fn state_after_failure(progress: &Progress) -> Open {
-    if progress.accepted_at.is_some() { Open::Opening } else { Open::Retrying }
+    if progress.accepted_at.is_some() {
+        Open::Opening
+    } else {
+        Open::Retrying
+    }
 }
 
 fn online(site: Site) -> Outcome {
     let next = Next::Finish(Final::Online);
-    Outcome { word: Word::Online, next, remedy: None, site: Some(site), keep_answer: false }
+    Outcome {
+        word: Word::Online,
+        next,
+        remedy: None,
+        site: Some(site),
+        keep_answer: false,
+    }
 }
 
 fn failed(remedy: &str) -> Outcome {
     let next = Next::Finish(Final::Failed);
-    Outcome { word: Word::Failed, next, remedy: Some(remedy.to_owned()), site: None, keep_answer: false }
+    Outcome {
+        word: Word::Failed,
+        next,
+        remedy: Some(remedy.to_owned()),
+        site: None,
+        keep_answer: false,
+    }
 }
