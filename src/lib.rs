@@ -7,5 +7,6 @@
 //! - a ticket becomes a token, in memory and in the cache file.
 
 pub mod clock;
+pub mod config;
 pub mod credential;
 pub mod simulator;
