@@ -9,4 +9,7 @@
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod outcome;
+pub mod request;
 pub mod simulator;
+pub mod weixin;

@@ -1,0 +1,205 @@
+//! The HTTP client of the Weixin API: exchange, create, describe; the only module that knows a path or an errcode.
+//!
+//! The token travels in the query string and a [`reqwest::Error`] prints its URL, so each error loses its URL at the one
+//! place where it becomes ours ([`Weixin::send`]).
+
+mod answer;
+pub mod errcode;
+mod exchange;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::{Client, Proxy, Response, Url, redirect};
+use serde::Serialize;
+
+pub use answer::{Answer, CallError, Found, LONGEST_ERRMSG, Reply, rid};
+pub use exchange::{ExchangeError, Grant};
+
+use crate::clock::Stopwatch;
+use crate::credential::Token;
+use crate::request::Env;
+
+/// The largest body that is read, in bytes. The largest documented answer has some hundred.
+pub const LARGEST_BODY: usize = 64 * 1024;
+
+/// Where Weixin is and how long we wait for it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `https://api.weixin.qq.com`, or a simulator's address.
+    pub base_url: Url,
+    /// `http`, `https` or `socks5`; `None`: no proxy, whatever the environment says.
+    pub proxy: Option<Url>,
+    /// For the connection, TLS included.
+    pub connect_timeout: Duration,
+    /// For a call as a whole.
+    pub request_timeout: Duration,
+    /// Connections that are kept open for the next call.
+    pub connections: usize,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be built")]
+pub struct BuildError(#[source] reqwest::Error);
+
+/// The client.
+#[derive(Clone, Debug)]
+pub struct Weixin {
+    http: Client,
+    create: Url,
+    describe: Url,
+    exchange: Url,
+    start_push: Url,
+}
+
+#[derive(Serialize)]
+struct AboutEnv<'a> {
+    env: &'a str,
+}
+
+/// What came over the wire, before anybody believes it.
+struct Raw {
+    body: Result<Vec<u8>, CallError>,
+    http_status: Option<u16>,
+    latency: Duration,
+}
+
+impl Weixin {
+    /// Builds the client; nothing is sent.
+    ///
+    /// # Errors
+    /// When TLS or the proxy can't be set up.
+    pub fn new(settings: &Settings) -> Result<Self, BuildError> {
+        let at = |path: &str| {
+            let mut url = settings.base_url.clone();
+            let base = url.path().trim_end_matches('/').to_owned();
+            url.set_path(&format!("{base}{path}"));
+            url
+        };
+        Ok(Self {
+            http: client(settings).map_err(|error| BuildError(error.without_url()))?,
+            create: at("/componenttcb/createstaticstore"),
+            describe: at("/componenttcb/describestaticstore"),
+            exchange: at("/cgi-bin/component/api_component_token"),
+            start_push: at("/cgi-bin/component/api_start_push_ticket"),
+        })
+    }
+
+    /// Asks for the environment's static website to be opened (weixin-api.md 1.2).
+    pub async fn create(&self, env: &Env, token: &Token) -> Reply {
+        let raw = self
+            .send(with(&self.create, token), &AboutEnv { env: env.as_str() })
+            .await;
+        raw.read(token, answer::create)
+    }
+
+    /// Asks how the environment's static store is (weixin-api.md 1.3).
+    pub async fn describe(&self, env: &Env, token: &Token) -> Reply {
+        let raw = self
+            .send(with(&self.describe, token), &AboutEnv { env: env.as_str() })
+            .await;
+        raw.read(token, |body| answer::describe(body, env))
+    }
+
+    async fn send<B: Serialize>(&self, url: Url, body: &B) -> Raw {
+        let watch = Stopwatch::start();
+        let mut http_status = None;
+        // A struct of strings always serializes.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body);
+        let body = match request.send().await {
+            Ok(response) => {
+                http_status = Some(response.status().as_u16());
+                read(response).await
+            }
+            Err(error) => Err(unanswered(error)),
+        };
+        Raw {
+            body,
+            http_status,
+            latency: watch.elapsed(),
+        }
+    }
+}
+
+impl Raw {
+    fn read(self, token: &Token, read: impl FnOnce(&[u8]) -> Result<Answer, CallError>) -> Reply {
+        let mut result = self.body.and_then(|body| read(&body));
+        // An answer that quotes the token would carry it into the database and the log.
+        if let Ok(Answer { errmsg: text, .. }) | Err(CallError::Garbled(text)) = &mut result
+            && text.contains(token.expose())
+        {
+            *text = text.replace(token.expose(), "[token]");
+        }
+        Reply {
+            result,
+            http_status: self.http_status,
+            latency: self.latency,
+        }
+    }
+}
+
+fn client(settings: &Settings) -> reqwest::Result<Client> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("staticstored/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout)
+        .pool_max_idle_per_host(settings.connections)
+        .pool_idle_timeout(Duration::from_secs(50))
+        .tcp_keepalive(Duration::from_secs(30))
+        .no_proxy();
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(Proxy::all(proxy.clone())?);
+    }
+    builder.build()
+}
+
+fn with(url: &Url, token: &Token) -> Url {
+    let mut url = url.clone();
+    url.query_pairs_mut().append_pair("access_token", token.expose());
+    url
+}
+
+/// Reads a body up to [`LARGEST_BODY`], where the status is one that carries an answer.
+async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(CallError::Redirect(status.as_u16()));
+    }
+    if status.is_server_error() || status.as_u16() == 429 {
+        return Err(CallError::Status(status.as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(CallError::Garbled(format!("a body of over {LARGEST_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Makes a transport error ours: without its URL, with all its causes.
+fn unanswered(error: reqwest::Error) -> CallError {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    if error.is_timeout() && !error.is_connect() {
+        text = format!("timed out ({text})");
+    }
+    if error.is_connect() {
+        CallError::Unsent(text)
+    } else {
+        CallError::Lost(text)
+    }
+}

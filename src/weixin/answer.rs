@@ -1,0 +1,311 @@
+//! What comes back from Weixin, read with distrust: an envelope before its payload, any field null.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::errcode;
+use crate::outcome::{Effect, Load, Meaning, Site, StoreRecord, StoreState};
+use crate::request::Env;
+
+/// The longest errmsg that is kept, in characters.
+pub const LONGEST_ERRMSG: usize = 500;
+
+/// What Weixin said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// `errcode`.
+    pub errcode: i64,
+    /// `errmsg`, without what can't be printed, cut at [`LONGEST_ERRMSG`].
+    pub errmsg: String,
+    /// What describestaticstore found, where that was asked and answered with errcode 0.
+    pub found: Option<Found>,
+}
+
+/// What describestaticstore found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found(pub Option<StoreRecord>);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The request never left: no address, no connection, no TLS.
+    #[error("no connection to Weixin: {0}")]
+    Unsent(String),
+    /// It left, and nothing or only a part came back.
+    #[error("no answer from Weixin: {0}")]
+    Lost(String),
+    /// An HTTP status that stands for a fault on the way.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// A redirect; none is ever followed, since the token would go with it.
+    #[error("HTTP redirect (status {0}), which is never followed")]
+    Redirect(u16),
+    /// A body that is no answer of this API.
+    #[error("the answer could not be read: {0}")]
+    Garbled(String),
+}
+
+/// An exchange with Weixin: what came of it, and what the record says of it.
+#[derive(Debug)]
+pub struct Reply {
+    /// What came of it.
+    pub result: Result<Answer, CallError>,
+    /// The HTTP status, where one came.
+    pub http_status: Option<u16>,
+    /// From the call to the end of its answer.
+    pub latency: Duration,
+}
+
+pub(super) const REDIRECT_REMEDY: &str = "Something between here and Weixin answers with a redirect: check api.base_url, api.proxy and \
+     any captive portal.";
+
+impl Reply {
+    /// Gives the reply a meaning.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        match &self.result {
+            Ok(Answer {
+                found: Some(Found(record)),
+                ..
+            }) => Meaning::Store(record.clone()),
+            Ok(answer) => errcode::meaning(answer.errcode),
+            Err(CallError::Unsent(_) | CallError::Status(429)) => Meaning::Passes(Effect::None, Load::Busy),
+            Err(CallError::Redirect(_)) => Meaning::Line(REDIRECT_REMEDY),
+            Err(_) => Meaning::Passes(Effect::Possible, Load::Busy),
+        }
+    }
+
+    /// The errcode, where one came.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        self.result.as_ref().ok().map(|answer| answer.errcode)
+    }
+
+    /// What Weixin said, or why it said nothing.
+    #[must_use]
+    pub fn errmsg(&self) -> String {
+        match &self.result {
+            Ok(answer) => answer.errmsg.clone(),
+            Err(error) => printable(&error.to_string()),
+        }
+    }
+}
+
+/// Cuts Weixin's request id out of an errmsg: `… rid: 6512ab34-0c1d2e3f-4a5b6c7d` (weixin-api.md 2.6).
+#[must_use]
+pub fn rid(errmsg: &str) -> Option<&str> {
+    let (_, rest) = errmsg.rsplit_once("rid:")?;
+    let rest = rest.trim_start();
+    let end = rest
+        .find(|c: char| !c.is_ascii_hexdigit() && c != '-')
+        .unwrap_or(rest.len());
+    let rid = &rest[..end];
+    rid.contains(|c: char| c.is_ascii_hexdigit()).then_some(rid)
+}
+
+/// Keeps what can be printed, on one line, up to [`LONGEST_ERRMSG`] characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST_ERRMSG)
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    #[serde(rename = "Data")]
+    data_upper: Option<Value>,
+    data: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    env: Option<String>,
+    domain: Option<String>,
+    bucket: Option<String>,
+    region: Option<String>,
+    regoin: Option<String>,
+    status: Option<String>,
+}
+
+fn envelope(body: &[u8]) -> Result<Envelope, CallError> {
+    serde_json::from_slice(body).map_err(|error| CallError::Garbled(error.to_string()))
+}
+
+/// Reads the answer to createstaticstore: an envelope with an errcode (there is nothing else to know success by).
+pub(super) fn create(body: &[u8]) -> Result<Answer, CallError> {
+    let envelope = envelope(body)?;
+    let errcode = envelope
+        .errcode
+        .ok_or_else(|| CallError::Garbled("no errcode".into()))?;
+    Ok(Answer {
+        errcode,
+        errmsg: printable(&envelope.errmsg.unwrap_or_default()),
+        found: None,
+    })
+}
+
+/// Reads the answer to describestaticstore: with errcode 0, or none but a list, what it found for `env`.
+pub(super) fn describe(body: &[u8], env: &Env) -> Result<Answer, CallError> {
+    let envelope = envelope(body)?;
+    let list = envelope.data_upper.or(envelope.data);
+    let errcode = match (envelope.errcode, &list) {
+        (Some(errcode), _) => errcode,
+        (None, Some(_)) => 0,
+        (None, None) => return Err(CallError::Garbled("neither errcode nor Data".into())),
+    };
+    let found = if errcode == 0 {
+        Some(Found(record(list, env)?))
+    } else {
+        None
+    };
+    Ok(Answer {
+        errcode,
+        errmsg: printable(&envelope.errmsg.unwrap_or_default()),
+        found,
+    })
+}
+
+fn record(list: Option<Value>, env: &Env) -> Result<Option<StoreRecord>, CallError> {
+    let Some(list) = list else { return Ok(None) };
+    let items: Vec<Item> =
+        serde_json::from_value(list).map_err(|error| CallError::Garbled(format!("Data: {error}")))?;
+    let ours = |item: &Item| item.env.as_deref().is_none_or(|name| name == env.as_str());
+    let many = !items.is_empty();
+    match items.into_iter().find(ours) {
+        Some(item) => Ok(Some(item.into())),
+        None if many => Err(CallError::Garbled("Data is about other environments".into())),
+        None => Ok(None),
+    }
+}
+
+impl From<Item> for StoreRecord {
+    fn from(item: Item) -> Self {
+        let state = match item.status.as_deref() {
+            Some("init" | "process") => StoreState::Opening,
+            Some("online") => StoreState::Online,
+            Some("destroying") => StoreState::Destroying,
+            Some("offline") => StoreState::Offline,
+            Some(state @ ("create_fail" | "destroy_fail")) => StoreState::Broken(state.to_owned()),
+            other => StoreState::Unknown(printable(other.unwrap_or("null"))),
+        };
+        let kept = |field: Option<String>| field.filter(|text| !text.is_empty()).map(|text| printable(&text));
+        let site = Site {
+            domain: kept(item.domain),
+            bucket: kept(item.bucket),
+            region: kept(item.region.or(item.regoin)),
+        };
+        Self { state, site }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env() -> Env {
+        Env::parse("ENV").unwrap()
+    }
+
+    fn found(body: &str) -> Option<StoreRecord> {
+        describe(body.as_bytes(), &env()).unwrap().found.unwrap().0
+    }
+
+    #[test]
+    fn the_documented_answer_is_read() {
+        let body = r#"{"errcode":0,"errmsg":"ok","Data":[{"env":"ENV","domain":"ENV-1250000000.tcloudbaseapp.com",
+            "bucket":"xxxx-static-ENV-1250000000","regoin":"ap-shanghai","status":"online"}]}"#;
+        let record = found(body).unwrap();
+        assert_eq!(record.state, StoreState::Online);
+        assert_eq!(
+            record.site.domain.as_deref(),
+            Some("ENV-1250000000.tcloudbaseapp.com")
+        );
+        assert_eq!(record.site.region.as_deref(), Some("ap-shanghai"));
+    }
+
+    #[test]
+    fn data_and_region_are_read_in_both_spellings_and_null_or_empty_means_no_record() {
+        let record =
+            found(r#"{"errcode":0,"data":[{"env":"ENV","region":"ap-x","status":"process"}]}"#).unwrap();
+        assert_eq!(
+            (record.state, record.site.region.as_deref()),
+            (StoreState::Opening, Some("ap-x"))
+        );
+        for nothing in [
+            r#"{"errcode":0}"#,
+            r#"{"errcode":0,"Data":null}"#,
+            r#"{"errcode":0,"data":[]}"#,
+            r#"{"Data":[]}"#,
+        ] {
+            assert_eq!(found(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn each_status_is_a_state_and_an_unknown_one_is_kept_as_it_came() {
+        for (status, state) in [
+            (r#""init""#, StoreState::Opening),
+            (r#""destroying""#, StoreState::Destroying),
+            (r#""offline""#, StoreState::Offline),
+            (r#""create_fail""#, StoreState::Broken("create_fail".into())),
+            (r#""weird""#, StoreState::Unknown("weird".into())),
+            ("null", StoreState::Unknown("null".into())),
+        ] {
+            let body = format!(r#"{{"errcode":0,"Data":[{{"env":null,"status":{status}}}]}}"#);
+            assert_eq!(found(&body).unwrap().state, state);
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_garbled_and_never_a_success() {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            "{}",
+            r#"{"errmsg":"ok"}"#,
+            r#"{"errcode":"x"}"#,
+            r#"{"errcode":null}"#,
+        ] {
+            assert!(
+                matches!(create(body.as_bytes()), Err(CallError::Garbled(_))),
+                "{body}"
+            );
+        }
+        let other = r#"{"errcode":0,"Data":[{"env":"SOMEBODY-ELSE","status":"online"}]}"#;
+        assert!(matches!(
+            describe(other.as_bytes(), &env()),
+            Err(CallError::Garbled(_))
+        ));
+    }
+
+    #[test]
+    fn an_error_is_read_whatever_its_payload_looks_like() {
+        let answer = describe(br#"{"errcode":-1,"errmsg":"busy","Data":"?"}"#, &env()).unwrap();
+        assert_eq!((answer.errcode, answer.found), (-1, None));
+    }
+
+    #[test]
+    fn the_rid_is_cut_from_the_errmsg() {
+        assert_eq!(
+            rid("system error rid: 6512ab34-0c1d2e3f-4a5b6c7d"),
+            Some("6512ab34-0c1d2e3f-4a5b6c7d")
+        );
+        assert_eq!(rid("a rid: b0-1 in the middle"), Some("b0-1"));
+        for none in ["", "ok", "rid:", "rid: -", "grid lines"] {
+            assert_eq!(rid(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_errmsg_is_kept_on_one_line_and_cut() {
+        let long = format!(r#"{{"errcode":1,"errmsg":"a\nb\u0000{}"}}"#, "é".repeat(1000));
+        let errmsg = create(long.as_bytes()).unwrap().errmsg;
+        assert!(errmsg.starts_with("a b ") && errmsg.chars().count() == LONGEST_ERRMSG);
+    }
+}
