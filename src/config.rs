@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
 pub use value::{ProxyUrl, duration_text};
@@ -87,8 +88,8 @@ pub struct Token {
 /// `[api]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Api {
-    /// Where Weixin is, without a slash at the end. Default: `https://api.weixin.qq.com`.
-    pub base_url: String,
+    /// Where Weixin is: `https`, or `http` on a loopback address. Default: `https://api.weixin.qq.com`.
+    pub base_url: Url,
     /// The proxy that calls go through. Default: none.
     pub proxy: Option<ProxyUrl>,
     /// How long a connection may take to come about. Default: 5 s.

@@ -12,4 +12,5 @@ pub mod credential;
 pub mod outcome;
 pub mod request;
 pub mod simulator;
+pub mod store;
 pub mod weixin;

@@ -73,12 +73,12 @@ impl Setting {
 
 /// A proxy's URL. It may hold a password, so it is not printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProxyUrl(String);
+pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
     /// The URL itself, for the client that goes through it.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub fn expose(&self) -> &Url {
         &self.0
     }
 }
@@ -221,14 +221,11 @@ pub(super) fn is_private(url: &Url) -> bool {
     }
 }
 
-/// Where Weixin is, without a slash at the end.
-pub(super) fn base_url(setting: &Setting) -> Result<String, String> {
+/// Where Weixin is.
+pub(super) fn base_url(setting: &Setting) -> Result<Url, String> {
     let url = setting.text().and_then(parse_url);
     let allowed = |url: &Url| is_private(url) && url.username().is_empty() && url.password().is_none();
-    let url = url
-        .filter(allowed)
-        .map(|url| url.as_str().trim_end_matches('/').to_owned());
-    url.ok_or_else(|| {
+    url.filter(allowed).ok_or_else(|| {
         "an https URL without user, query and fragment (http only to a loopback address, such as \
          http://127.0.0.1:8080)"
             .to_owned()
@@ -253,7 +250,7 @@ pub(super) fn proxy(setting: &Setting) -> Result<ProxyUrl, String> {
     let known =
         |url: &Url| ["http", "https", "socks5"].contains(&url.scheme()) && ["", "/"].contains(&url.path());
     let url = setting.text().and_then(parse_url).filter(known);
-    url.map(|url| ProxyUrl(url.as_str().to_owned()))
+    url.map(ProxyUrl)
         .ok_or_else(|| "an http, https or socks5 URL, such as http://10.0.0.1:3128".to_owned())
 }
 
