@@ -4,6 +4,7 @@
 //! they never wait for a commit. The file and its companions are never opened by other means: closing a descriptor
 //! of our own would drop SQLite's locks.
 
+pub mod desk;
 mod error;
 mod guard;
 mod housekeeping;
