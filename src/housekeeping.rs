@@ -48,7 +48,13 @@ pub async fn run(
     let bell = Arc::new(Notify::new());
     let mut scheduler = JobScheduler::new().await?;
     let ring = bell.clone();
-    scheduler.add(Job::new_tz(retention.schedule.as_str(), chrono::Local, move |_, _| ring.notify_one())?).await?;
+    scheduler
+        .add(Job::new_tz(
+            retention.schedule.as_str(),
+            chrono::Local,
+            move |_, _| ring.notify_one(),
+        )?)
+        .await?;
     scheduler.start().await?;
     while stop.run_until_cancelled(bell.notified()).await.is_some() {
         keep(&store, &retention, clock.now(), &stop).await?;
@@ -67,7 +73,11 @@ pub async fn keep(
     now: Timestamp,
     stop: &CancellationToken,
 ) -> Result<(), StoreError> {
-    let cutoff = |kept: Duration| chrono::Duration::from_std(kept).ok().and_then(|kept| now.checked_sub_signed(kept));
+    let cutoff = |kept: Duration| {
+        chrono::Duration::from_std(kept)
+            .ok()
+            .and_then(|kept| now.checked_sub_signed(kept))
+    };
     let mut attempts = 0;
     if let Some(cutoff) = retention.attempts.and_then(cutoff) {
         loop {

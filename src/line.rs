@@ -91,7 +91,13 @@ impl Line {
             let answer = self.gauge().take(call, most, self.0.clock.now());
             match answer {
                 Room::Granted { permits, epoch } => {
-                    return (0..permits).map(|_| Permit { line: self.clone(), call, epoch }).collect();
+                    return (0..permits)
+                        .map(|_| Permit {
+                            line: self.clone(),
+                            call,
+                            epoch,
+                        })
+                        .collect();
                 }
                 Room::None => room.await,
                 Room::Until(at) => tokio::select! {
@@ -104,7 +110,9 @@ impl Line {
 
     /// Takes from the calls per second: waits for one, takes more as far as they are there.
     async fn within_rate(&self, call: Call, most: usize) -> usize {
-        let Some(limiter) = &self.0.limits[call as usize] else { return most };
+        let Some(limiter) = &self.0.limits[call as usize] else {
+            return most;
+        };
         limiter.until_ready().await;
         1 + (1..most).take_while(|_| limiter.check().is_ok()).count()
     }
@@ -142,14 +150,18 @@ impl Line {
 fn limiter(per_second: u32) -> Option<DefaultDirectRateLimiter> {
     let per_second = NonZeroU32::new(per_second)?;
     let burst = NonZeroU32::new(per_second.get() / BURSTS_PER_SECOND).unwrap_or(NonZeroU32::MIN);
-    Some(RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst)))
+    Some(RateLimiter::direct(
+        Quota::per_second(per_second).allow_burst(burst),
+    ))
 }
 
 impl Permit {
     /// Tells the line what the call showed of it.
     pub fn report(&self, verdict: &Verdict) {
         let now = self.line.0.clock.now();
-        self.line.gauge().report(self.call, self.epoch, verdict, now, fastrand::f64());
+        self.line
+            .gauge()
+            .report(self.call, self.epoch, verdict, now, fastrand::f64());
         self.line.tell();
     }
 }
@@ -168,9 +180,11 @@ impl Verdict {
         match meaning {
             Meaning::Token => None,
             Meaning::Passes(_, Load::Busy) => Some(Self::Busy),
-            Meaning::Line(remedy) => {
-                Some(Self::Faulty(Fault { errcode, reason: reason.to_owned(), remedy: (*remedy).to_owned() }))
-            }
+            Meaning::Line(remedy) => Some(Self::Faulty(Fault {
+                errcode,
+                reason: reason.to_owned(),
+                remedy: (*remedy).to_owned(),
+            })),
             _ => Some(Self::Works),
         }
     }

@@ -61,7 +61,11 @@ impl Provisioner {
     /// Puts it together; nothing runs yet. Steps run on `steps`.
     #[must_use]
     pub fn new(parts: Parts, steps: TaskTracker) -> Self {
-        Self { parts: Arc::new(parts), nudges: Arc::new([Notify::new(), Notify::new()]), steps }
+        Self {
+            parts: Arc::new(parts),
+            nudges: Arc::new([Notify::new(), Notify::new()]),
+            steps,
+        }
     }
 
     /// Runs the lane for `call` until `stop`; its steps may still be under way then.

@@ -95,14 +95,24 @@ impl Tokens {
             tracing::info!(token.expires_at = %token.expires_at, "the token of the last run is still live");
         }
         let state = watch::Sender::new(TokenState { token, trouble: None });
-        Self(Arc::new(Shared { settings, clock, state, rejected: Notify::new() }))
+        Self(Arc::new(Shared {
+            settings,
+            clock,
+            state,
+            rejected: Notify::new(),
+        }))
     }
 
     /// The token to call with; `None` while there is none.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Token>> {
         let now = self.0.clock.now();
-        self.0.state.borrow().token.clone().filter(|token| token.expires_at > now)
+        self.0
+            .state
+            .borrow()
+            .token
+            .clone()
+            .filter(|token| token.expires_at > now)
     }
 
     /// How the token is, and every change of that.

@@ -42,10 +42,21 @@ impl Watch {
     pub fn new(connection: SqliteConnection, path: &Path) -> (Self, Wakes) {
         let hints = Arc::new(Notify::new());
         let watcher = watcher(path, hints.clone())
-            .inspect_err(|error| tracing::info!(%error, "no file events here; commits are noticed by a slow poll"))
+            .inspect_err(
+                |error| tracing::info!(%error, "no file events here; commits are noticed by a slow poll"),
+            )
             .ok();
         let (wakes, receiver) = watch::channel(0);
-        (Self { connection, hints, _watcher: watcher, wakes, version: 0 }, receiver)
+        (
+            Self {
+                connection,
+                hints,
+                _watcher: watcher,
+                wakes,
+                version: 0,
+            },
+            receiver,
+        )
     }
 
     /// Watches until `stop`.
@@ -77,7 +88,9 @@ impl Watch {
 
     /// Whether something was committed since the last look.
     async fn look(&mut self) -> Result<bool, sqlx::Error> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut self.connection).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut self.connection)
+            .await?;
         let changed = version != self.version;
         if changed {
             self.version = version;
@@ -90,7 +103,10 @@ impl Watch {
 fn watcher(path: &Path, hints: Arc<Notify>) -> notify::Result<notify::RecommendedWatcher> {
     let mut wal = path.file_name().unwrap_or_default().to_owned();
     wal.push("-wal");
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let elsewhere = |event: notify::Event| {
             matches!(event.kind, EventKind::Access(_))

@@ -70,7 +70,7 @@ impl Parts {
         let store = Store::open(&config.database.path, &clock, writers).await?;
         let weixin = Weixin::new(&weixin::Settings {
             base_url: config.api.base_url.clone(),
-            proxy: config.api.proxy.as_ref().map(|proxy| proxy.url().clone()),
+            proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),
             connect_timeout: config.api.connect_timeout,
             request_timeout: config.api.request_timeout,
             connections: config.api.max_in_flight as usize,
@@ -91,16 +91,28 @@ impl Parts {
             describes_per_second: config.api.describes_per_second,
         };
         let line = Line::new(limits, clock.clone());
-        Ok(Self { store, weixin, tokens, line, clock })
+        Ok(Self {
+            store,
+            weixin,
+            tokens,
+            line,
+            clock,
+        })
     }
 }
 
 fn policy(config: &Config) -> Policy {
     Policy {
-        retry: Backoff { initial: config.retry.initial_backoff, max: config.retry.max_backoff },
+        retry: Backoff {
+            initial: config.retry.initial_backoff,
+            max: config.retry.max_backoff,
+        },
         give_up_after: config.retry.give_up_after,
         confirm: config.confirm.enabled.then_some(Confirm {
-            interval: Backoff { initial: config.confirm.initial_interval, max: config.confirm.max_interval },
+            interval: Backoff {
+                initial: config.confirm.initial_interval,
+                max: config.confirm.max_interval,
+            },
             give_up_after: config.confirm.give_up_after,
         }),
     }
@@ -138,10 +150,19 @@ impl Loops {
         let steps = TaskTracker::new();
         let path = &config.database.path;
         let (watch, wakes) = Watch::new(store::connect(path, Access::Read).await?, path);
-        let reporter =
-            Reporter::new(parts.store.clone(), parts.line.clone(), parts.tokens.clone(), parts.clock.clone(), identity);
-        let loops =
-            Self { tasks: TaskTracker::new(), steps: steps.clone(), reporter: reporter.clone(), ended: Arc::default() };
+        let reporter = Reporter::new(
+            parts.store.clone(),
+            parts.line.clone(),
+            parts.tokens.clone(),
+            parts.clock.clone(),
+            identity,
+        );
+        let loops = Self {
+            tasks: TaskTracker::new(),
+            steps: steps.clone(),
+            reporter: reporter.clone(),
+            ended: Arc::default(),
+        };
         let provisioner = Provisioner::new(
             provisioner::Parts {
                 store: parts.store.clone(),
@@ -164,11 +185,20 @@ impl Loops {
         // What somebody has paused is not called before the first look at it.
         reporter.look_at_paused().await?;
         loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
-        loops.spawn("token", tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()));
+        loops.spawn(
+            "token",
+            tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()),
+        );
         for call in Call::ALL {
-            loops.spawn(call.as_str(), provisioner.clone().run(call, wakes.clone(), stop.clone()));
+            loops.spawn(
+                call.as_str(),
+                provisioner.clone().run(call, wakes.clone(), stop.clone()),
+            );
         }
-        loops.spawn("housekeeping", housekeeping::run(store, retention, clock, stop.clone()));
+        loops.spawn(
+            "housekeeping",
+            housekeeping::run(store, retention, clock, stop.clone()),
+        );
         let watch = watch.run(stop.clone());
         loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
         Ok(loops)
@@ -196,7 +226,12 @@ impl Loops {
             () = stop.cancelled() => {}
             () = self.ended.happened.notified() => {}
         }
-        let error = self.ended.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let error = self
+            .ended
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         error.map_or(Ok(()), Err)
     }
 
@@ -214,7 +249,10 @@ impl Loops {
             Ok(Err(error)) => tracing::warn!(%error, "the stop could not be written down"),
             Err(_) => {
                 let in_flight = self.steps.len();
-                tracing::warn!(in_flight, "stopped before all was settled; what is left is looked at first at the next start");
+                tracing::warn!(
+                    in_flight,
+                    "stopped before all was settled; what is left is looked at first at the next start"
+                );
             }
         }
     }

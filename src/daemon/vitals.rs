@@ -17,7 +17,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 const TALLY_SHARE: u32 = 1000;
 
 const PAUSED_REASON: &str = "service.paused is 1";
-const PAUSED_REMEDY: &str = "Run `staticstored resume`, or UPDATE service SET paused = 0, when calls may go on.";
+const PAUSED_REMEDY: &str =
+    "Run `staticstored resume`, or UPDATE service SET paused = 0, when calls may go on.";
 
 /// Tells systemd; without one, nobody.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
@@ -37,7 +38,13 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(store: Store, line: Line, tokens: Tokens, clock: Clock, identity: Identity) -> Self {
-        Self { store, line, tokens, clock, identity }
+        Self {
+            store,
+            line,
+            tokens,
+            clock,
+            identity,
+        }
     }
 
     /// Reports each change and a heartbeat until `stop`.
@@ -78,14 +85,24 @@ impl Reporter {
 
     /// Says that we have stopped.
     pub(super) async fn stopped(&self) -> Result<(), StoreError> {
-        let vitals = Vitals { state: "stopped", reason: None, remedy: None, errcode: None, ..self.vitals() };
+        let vitals = Vitals {
+            state: "stopped",
+            reason: None,
+            remedy: None,
+            errcode: None,
+            ..self.vitals()
+        };
         self.store.set_vitals(vitals).await
     }
 
     fn vitals(&self) -> Vitals {
         let state = self.tokens.state().borrow().clone();
         let live = self.tokens.current();
-        let (word, why) = explain(&self.line.condition().borrow(), live.is_some(), state.trouble.as_ref());
+        let (word, why) = explain(
+            &self.line.condition().borrow(),
+            live.is_some(),
+            state.trouble.as_ref(),
+        );
         Vitals {
             identity: self.identity.clone(),
             state: word,
@@ -110,9 +127,14 @@ struct Why {
 fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'static str, Why) {
     let because = trouble.map(Trouble::why).unwrap_or_default();
     match (line, has_token, trouble) {
-        (Condition::Paused, ..) => {
-            ("paused", Why { reason: Some(PAUSED_REASON.into()), remedy: Some(PAUSED_REMEDY.into()), errcode: None })
-        }
+        (Condition::Paused, ..) => (
+            "paused",
+            Why {
+                reason: Some(PAUSED_REASON.into()),
+                remedy: Some(PAUSED_REMEDY.into()),
+                errcode: None,
+            },
+        ),
         (_, false, Some(trouble)) if trouble.kind == TroubleKind::Ticket => ("waiting_for_ticket", because),
         (_, false, Some(trouble)) if trouble.kind == TroubleKind::Blocked => ("blocked", because),
         (Condition::Blocked(fault), ..) => (
@@ -124,8 +146,15 @@ fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'s
             },
         ),
         (Condition::Busy, true, _) => {
-            let reason = "Weixin is busy or out of reach; one call at a time probes until it passes".to_owned();
-            ("running", Why { reason: Some(reason), ..Why::default() })
+            let reason =
+                "Weixin is busy or out of reach; one call at a time probes until it passes".to_owned();
+            (
+                "running",
+                Why {
+                    reason: Some(reason),
+                    ..Why::default()
+                },
+            )
         }
         // Running, and yet somebody should know: no token for the moment, or no new one.
         _ => ("running", because),
@@ -134,7 +163,11 @@ fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'s
 
 impl Trouble {
     fn why(&self) -> Why {
-        Why { reason: Some(self.reason.clone()), remedy: self.remedy.clone(), errcode: self.errcode }
+        Why {
+            reason: Some(self.reason.clone()),
+            remedy: self.remedy.clone(),
+            errcode: self.errcode,
+        }
     }
 }
 
@@ -144,8 +177,16 @@ fn tell(vitals: &Vitals, tally: &str) {
         Some(at) => format!("token until {}", at.with_timezone(&chrono::Local).format("%H:%M")),
         None => "no token".to_owned(),
     };
-    let reason = vitals.reason.as_deref().map(|reason| format!("; {reason}")).unwrap_or_default();
-    let state = if vitals.state == "running" { String::new() } else { format!("{}: ", vitals.state) };
+    let reason = vitals
+        .reason
+        .as_deref()
+        .map(|reason| format!("; {reason}"))
+        .unwrap_or_default();
+    let state = if vitals.state == "running" {
+        String::new()
+    } else {
+        format!("{}: ", vitals.state)
+    };
     notify(&[NotifyState::Status(&format!("{state}{tally}; {token}{reason}"))]);
 }
 
@@ -158,7 +199,11 @@ struct Tally {
 
 impl Tally {
     async fn read(&mut self, store: &Store) -> Result<&str, StoreError> {
-        if self.due.as_ref().is_none_or(|(since, wait)| since.elapsed() >= *wait) {
+        if self
+            .due
+            .as_ref()
+            .is_none_or(|(since, wait)| since.elapsed() >= *wait)
+        {
             let watch = Stopwatch::start();
             let counts = store.tally().await?;
             let count = |(state, n): &(String, u64)| format!("{state} {n}");

@@ -10,9 +10,15 @@ use crate::request::Call;
 /// Busy answers in a row, with no other between them, before the line shrinks: a few are nobody's trend.
 const BUSY_BEFORE_SHRINKING: u32 = 3;
 /// Between the probes of a busy line.
-const BUSY_REST: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
+const BUSY_REST: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
 /// Between the probes of a faulty line.
-const FAULT_REST: Backoff = Backoff { initial: Duration::from_secs(5), max: Duration::from_secs(300) };
+const FAULT_REST: Backoff = Backoff {
+    initial: Duration::from_secs(5),
+    max: Duration::from_secs(300),
+};
 
 /// A fault of the whole line, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +47,10 @@ pub enum Condition {
 /// The answer to "may I call now?".
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    Granted { permits: usize, epoch: u64 },
+    Granted {
+        permits: usize,
+        epoch: u64,
+    },
     None,
     /// Not before then, unless something changes.
     Until(Timestamp),
@@ -113,7 +122,10 @@ impl Gauge {
         }
         self.in_flight += permits;
         self.last_granted = Some(call);
-        Room::Granted { permits, epoch: self.epoch }
+        Room::Granted {
+            permits,
+            epoch: self.epoch,
+        }
     }
 
     /// What of the free room is for this lane: all of it, or half where the other lane waits too; the last place in turns.
@@ -157,7 +169,11 @@ impl Gauge {
             return;
         }
         if self.rest_until.is_some() || (self.window == 1 && self.busy_in_a_row >= BUSY_BEFORE_SHRINKING) {
-            let rest = if self.fault.is_some() { FAULT_REST } else { BUSY_REST };
+            let rest = if self.fault.is_some() {
+                FAULT_REST
+            } else {
+                BUSY_REST
+            };
             self.rest(rest, now, draw);
         } else if self.busy_in_a_row >= BUSY_BEFORE_SHRINKING {
             self.window /= 2;
@@ -191,19 +207,29 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn fault() -> Verdict {
-        Verdict::Faulty(Fault { errcode: Some(61004), reason: "ip".into(), remedy: "add it".into() })
+        Verdict::Faulty(Fault {
+            errcode: Some(61004),
+            reason: "ip".into(),
+            remedy: "add it".into(),
+        })
     }
 
     /// Takes one permit at `now` and reports at once; whether there was room.
     fn call(gauge: &mut Gauge, call: Call, verdict: &Verdict, now: Timestamp) -> bool {
-        let Room::Granted { epoch, .. } = gauge.take(call, 1, now) else { return false };
+        let Room::Granted { epoch, .. } = gauge.take(call, 1, now) else {
+            return false;
+        };
         gauge.in_flight -= 1;
         gauge.report(call, epoch, verdict, now, 1.0);
         true
     }
 
     fn granted(room: &Room) -> usize {
-        if let Room::Granted { permits, .. } = room { *permits } else { 0 }
+        if let Room::Granted { permits, .. } = room {
+            *permits
+        } else {
+            0
+        }
     }
 
     #[test]
@@ -237,7 +263,9 @@ mod tests {
         let mut now = NOW;
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let Room::Until(at) = gauge.take(Call::Create, 16, now) else { panic!("no rest") };
+            let Room::Until(at) = gauge.take(Call::Create, 16, now) else {
+                panic!("no rest")
+            };
             waits.push((at - now).num_seconds());
             now = at;
             assert!(call(&mut gauge, Call::Create, &Verdict::Busy, now));
@@ -259,7 +287,9 @@ mod tests {
     #[test]
     fn calls_begun_before_the_line_shrank_do_not_shrink_it_again() {
         let mut gauge = Gauge::new(16);
-        let Room::Granted { epoch, permits } = gauge.take(Call::Create, 16, NOW) else { panic!("no room") };
+        let Room::Granted { epoch, permits } = gauge.take(Call::Create, 16, NOW) else {
+            panic!("no room")
+        };
         for _ in 0..permits {
             gauge.in_flight -= 1;
             gauge.report(Call::Create, epoch, &Verdict::Busy, NOW, 1.0);
@@ -272,9 +302,13 @@ mod tests {
         let mut gauge = Gauge::new(16);
         assert!(call(&mut gauge, Call::Create, &fault(), NOW));
         assert!(matches!(gauge.condition(), Condition::Blocked(fault) if fault.errcode == Some(61004)));
-        let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else { panic!("no rest") };
+        let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else {
+            panic!("no rest")
+        };
         assert!(call(&mut gauge, Call::Create, &fault(), at));
-        let Room::Until(later) = gauge.take(Call::Create, 16, at) else { panic!("no rest") };
+        let Room::Until(later) = gauge.take(Call::Create, 16, at) else {
+            panic!("no rest")
+        };
         assert!(later - at > at - NOW);
         assert!(call(&mut gauge, Call::Create, &Verdict::Works, later));
         assert_eq!(gauge.condition(), Condition::Open);
@@ -287,7 +321,9 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..4 {
             assert!(call(&mut gauge, Call::Create, &fault(), now));
-            let Room::Until(at) = gauge.take(Call::Describe, 1, now) else { panic!("no rest") };
+            let Room::Until(at) = gauge.take(Call::Describe, 1, now) else {
+                panic!("no rest")
+            };
             waits.push((at - now).num_seconds());
             now = at;
             assert!(call(&mut gauge, Call::Describe, &Verdict::Works, now));
@@ -309,7 +345,10 @@ mod tests {
     fn a_paused_line_grants_nothing_until_it_is_resumed() {
         let mut gauge = Gauge::new(4);
         gauge.paused = true;
-        assert_eq!((gauge.take(Call::Create, 1, NOW), gauge.condition()), (Room::None, Condition::Paused));
+        assert_eq!(
+            (gauge.take(Call::Create, 1, NOW), gauge.condition()),
+            (Room::None, Condition::Paused)
+        );
         gauge.paused = false;
         assert_eq!(granted(&gauge.take(Call::Create, 1, NOW)), 1);
     }

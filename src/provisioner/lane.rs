@@ -26,12 +26,19 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(provisioner: Provisioner, call: Call, wakes: Wakes, stop: CancellationToken) -> Self {
-        Self { provisioner, call, wakes, stop }
+        Self {
+            provisioner,
+            call,
+            wakes,
+            stop,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<(), LaneError> {
         let call = self.call;
-        self.turn_until_stop().await.map_err(|source| LaneError { call, source })
+        self.turn_until_stop()
+            .await
+            .map_err(|source| LaneError { call, source })
     }
 
     async fn turn_until_stop(&mut self) -> Result<(), StoreError> {
@@ -39,13 +46,17 @@ impl Lane {
         // After a claim that got all it asked for there is more: no need to look.
         let mut more = false;
         loop {
-            let ready = if more { self.provisioner.parts.max_in_flight } else {
+            let ready = if more {
+                self.provisioner.parts.max_in_flight
+            } else {
                 match stop.run_until_cancelled(self.work()).await {
                     Some(ready) => ready?,
                     None => return Ok(()),
                 }
             };
-            let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else { return Ok(()) };
+            let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else {
+                return Ok(());
+            };
             // From here to the steps there is no way out: what is claimed is called.
             more = self.claim(permits).await?;
         }
@@ -94,17 +105,26 @@ impl Lane {
     /// Claims a row for each permit and starts its step; whether there were enough.
     async fn claim(&self, permits: Vec<Permit>) -> Result<bool, StoreError> {
         let parts = &self.provisioner.parts;
-        let Some(token) = parts.tokens.current() else { return Ok(false) };
+        let Some(token) = parts.tokens.current() else {
+            return Ok(false);
+        };
         let now = parts.clock.now();
         let lease_until = after(now, self.provisioner.lease());
-        let claimed = parts.store.claim(self.call, permits.len(), now, lease_until).await?;
+        let claimed = parts
+            .store
+            .claim(self.call, permits.len(), now, lease_until)
+            .await?;
         if claimed.became_ready > 0 {
-            Call::ALL.into_iter().for_each(|call| self.provisioner.nudge(call));
+            Call::ALL
+                .into_iter()
+                .for_each(|call| self.provisioner.nudge(call));
         }
         let enough = claimed.requests.len() == permits.len();
         for (request, permit) in claimed.requests.into_iter().zip(permits) {
             let (provisioner, token) = (self.provisioner.clone(), token.clone());
-            self.provisioner.steps.spawn(async move { provisioner.step(request, permit, token).await });
+            self.provisioner
+                .steps
+                .spawn(async move { provisioner.step(request, permit, token).await });
         }
         Ok(enough)
     }

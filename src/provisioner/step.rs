@@ -39,7 +39,10 @@ impl Provisioner {
         // The next call may go out while this one is being written down.
         drop(permit);
         let now = self.parts.clock.now();
-        let outcome = self.parts.policy.decide(&request, &called.meaning, now, fastrand::f64());
+        let outcome = self
+            .parts
+            .policy
+            .decide(&request, &called.meaning, now, fastrand::f64());
         self.settle(request, called, outcome, now).await;
     }
 
@@ -62,7 +65,12 @@ impl Provisioner {
                 token = other;
                 continue;
             }
-            return Called { meaning, attempts, errcode, errmsg };
+            return Called {
+                meaning,
+                attempts,
+                errcode,
+                errmsg,
+            };
         }
     }
 
@@ -117,7 +125,12 @@ fn log(outcome: &Outcome, called: &Called) {
         Next::Finish(Final::Online) => tracing::info!("online"),
         Next::Finish(Final::Accepted) => tracing::info!("accepted"),
         Next::Finish(Final::Failed) => {
-            tracing::info!(weixin.errcode = errcode, errmsg, remedy = outcome.remedy, "failed");
+            tracing::info!(
+                weixin.errcode = errcode,
+                errmsg,
+                remedy = outcome.remedy,
+                "failed"
+            );
         }
         Next::Again { at, .. } => {
             tracing::debug!(

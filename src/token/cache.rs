@@ -34,7 +34,11 @@ pub(super) fn load(settings: &Settings, now: Timestamp) -> Option<Token> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             // serde_json's own words could quote the token.
-            let error = if error.kind() == io::ErrorKind::InvalidData { "it is no cache file".into() } else { error.to_string() };
+            let error = if error.kind() == io::ErrorKind::InvalidData {
+                "it is no cache file".into()
+            } else {
+                error.to_string()
+            };
             tracing::warn!(path = %path.display(), error, "the token's cache file cannot be used; a token is fetched");
             return None;
         }
@@ -46,7 +50,9 @@ pub(super) fn load(settings: &Settings, now: Timestamp) -> Option<Token> {
     let (obtained_at, expires_at) = (parse(&cached.obtained_at)?, parse(&cached.expires_at)?);
     // A clock that was set back would make an old token look young.
     let live = obtained_at <= now && now < expires_at;
-    Token::new(&cached.component_access_token, obtained_at, expires_at).ok().filter(|_| live)
+    Token::new(&cached.component_access_token, obtained_at, expires_at)
+        .ok()
+        .filter(|_| live)
 }
 
 fn read(path: &Path) -> io::Result<Cached> {
@@ -73,11 +79,18 @@ pub(super) fn save(settings: &Settings, token: &Token) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
     file.write_all(&serde_json::to_vec(&cached)?)?;
     file.sync_all()?;
     fs::rename(temporary, path)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }
 
@@ -112,10 +125,19 @@ mod tests {
         let settings = settings(directory.path());
         fs::write(directory.path().join("token.json.new"), "left by a crash").unwrap();
         save(&settings, &token()).unwrap();
-        assert_eq!(fs::metadata(&settings.cache_file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&settings.cache_file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(load(&settings, NOW).unwrap().is(&token()));
-        assert!(load(&settings, after(NOW, Duration::from_secs(7200))).is_none(), "expired");
-        assert!(load(&settings, NOW - Duration::from_secs(1)).is_none(), "the clock was set back");
+        assert!(
+            load(&settings, after(NOW, Duration::from_secs(7200))).is_none(),
+            "expired"
+        );
+        assert!(
+            load(&settings, NOW - Duration::from_secs(1)).is_none(),
+            "the clock was set back"
+        );
     }
 
     #[test]
@@ -123,8 +145,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let ours = settings(directory.path());
         save(&ours, &token()).unwrap();
-        assert!(load(&Settings { appid: "wx2".into(), ..ours.clone() }, NOW).is_none());
-        assert!(load(&Settings { api: "http://127.0.0.1:1".into(), ..ours.clone() }, NOW).is_none());
+        assert!(
+            load(
+                &Settings {
+                    appid: "wx2".into(),
+                    ..ours.clone()
+                },
+                NOW
+            )
+            .is_none()
+        );
+        assert!(
+            load(
+                &Settings {
+                    api: "http://127.0.0.1:1".into(),
+                    ..ours.clone()
+                },
+                NOW
+            )
+            .is_none()
+        );
         let whole = fs::read(&ours.cache_file).unwrap();
         fs::write(&ours.cache_file, &whole[..whole.len() / 2]).unwrap();
         assert!(load(&ours, NOW).is_none());

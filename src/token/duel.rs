@@ -10,7 +10,10 @@ use crate::outcome::Backoff;
 /// A token that was rejected within this time of being fetched died young.
 const YOUNG: Duration = Duration::from_secs(600);
 /// From the second blow on.
-const SPACING: Backoff = Backoff { initial: Duration::from_secs(5), max: Duration::from_secs(600) };
+const SPACING: Backoff = Backoff {
+    initial: Duration::from_secs(5),
+    max: Duration::from_secs(600),
+};
 
 /// Counts the blows.
 #[derive(Debug, Default)]
@@ -26,7 +29,11 @@ impl Duel {
             return now;
         }
         self.blows = self.blows.saturating_add(1);
-        if self.blows == 1 { now } else { after(now, SPACING.bound(self.blows - 1)) }
+        if self.blows == 1 {
+            now
+        } else {
+            after(now, SPACING.bound(self.blows - 1))
+        }
     }
 
     /// How many tokens in a row died young.

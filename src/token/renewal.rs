@@ -14,9 +14,15 @@ use crate::wake::Wakes;
 use crate::weixin::{ExchangeError, Grant, Weixin};
 
 /// Between two tries without a live token, where the fault passes.
-const PASSING: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
+const PASSING: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+};
 /// Between two tries without a live token, where somebody must help.
-const BLOCKED: Backoff = Backoff { initial: Duration::from_secs(5), max: Duration::from_secs(300) };
+const BLOCKED: Backoff = Backoff {
+    initial: Duration::from_secs(5),
+    max: Duration::from_secs(300),
+};
 /// Between two tries with a ticket that Weixin refused; a newer ticket is tried at once.
 const REFUSED_TICKET: Duration = Duration::from_secs(300);
 /// After a failed renewal, this share of the token's remaining life is waited for.
@@ -120,7 +126,9 @@ impl Renewal {
         if self.tokens.held().is_some() {
             return;
         }
-        let Some(obtained_at) = self.last_obtained_at.take() else { return };
+        let Some(obtained_at) = self.last_obtained_at.take() else {
+            return;
+        };
         let now = self.tokens.now();
         let next = self.duel.blow(obtained_at, now);
         self.not_before = Some(next).filter(|next| *next > now);
@@ -132,19 +140,29 @@ impl Renewal {
             );
             tracing::error!(reason, "another program fetches tokens too");
             let remedy = Some(DUEL_REMEDY.to_owned());
-            self.tokens.complain(Trouble { kind: TroubleKind::Blocked, reason, remedy, errcode: None });
+            self.tokens.complain(Trouble {
+                kind: TroubleKind::Blocked,
+                reason,
+                remedy,
+                errcode: None,
+            });
         }
     }
 
     /// Makes one exchange; returns the ticket it knew of.
     async fn exchange(&mut self) -> Result<Option<i64>, StoreError> {
         let Some(newest) = self.store.newest_ticket().await? else {
-            self.lacks_ticket(NO_TICKET.to_owned(), TICKET_REMEDY, None).await?;
+            self.lacks_ticket(NO_TICKET.to_owned(), TICKET_REMEDY, None)
+                .await?;
             return Ok(None);
         };
         let settings = &self.tokens.0.settings;
         let asked_at = self.tokens.now();
-        match self.weixin.exchange(&settings.appid, &settings.secret, &newest.ticket).await {
+        match self
+            .weixin
+            .exchange(&settings.appid, &settings.secret, &newest.ticket)
+            .await
+        {
             Ok(grant) => self.granted(&grant, asked_at),
             Err(error) => self.failed(error).await?,
         }
@@ -174,10 +192,18 @@ impl Renewal {
             ExchangeError::Passes { errcode, reason } => {
                 self.complain(TroubleKind::Passing, reason, None, errcode);
             }
-            ExchangeError::Blocked { errcode, reason, remedy } => {
+            ExchangeError::Blocked {
+                errcode,
+                reason,
+                remedy,
+            } => {
                 self.complain(TroubleKind::Blocked, reason, Some(remedy), errcode);
             }
-            ExchangeError::Ticket { errcode, reason, remedy } => {
+            ExchangeError::Ticket {
+                errcode,
+                reason,
+                remedy,
+            } => {
                 self.lacks_ticket(reason, remedy, Some(errcode)).await?;
             }
         }
@@ -204,7 +230,11 @@ impl Renewal {
         }
         self.store.set_push_asked(now).await?;
         let settings = &self.tokens.0.settings;
-        match self.weixin.start_push_ticket(&settings.appid, &settings.secret).await {
+        match self
+            .weixin
+            .start_push_ticket(&settings.appid, &settings.secret)
+            .await
+        {
             Ok(()) => tracing::info!("asked Weixin to push a ticket"),
             Err(error) => tracing::warn!(%error, "Weixin could not be asked to push a ticket"),
         }
@@ -226,6 +256,11 @@ impl Renewal {
             TroubleKind::Passing => tracing::warn!(reason, weixin.errcode = errcode, "no new token yet"),
             _ => tracing::error!(reason, weixin.errcode = errcode, remedy, "no new token"),
         }
-        self.tokens.complain(Trouble { kind, reason, remedy: remedy.map(str::to_owned), errcode });
+        self.tokens.complain(Trouble {
+            kind,
+            reason,
+            remedy: remedy.map(str::to_owned),
+            errcode,
+        });
     }
 }
