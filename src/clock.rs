@@ -25,7 +25,9 @@ pub fn text(at: Timestamp) -> String {
 /// Reads what [`text`] wrote; `None` for anything else.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|at| at.with_timezone(&Utc))
 }
 
 /// Adds a duration to a moment; at the end of time it stays there.
@@ -63,7 +65,9 @@ impl Clock {
     /// A clock that stands at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Inner::Manual(Arc::new(watch::Sender::new(start.trunc_subsecs(3)))))
+        Self(Inner::Manual(Arc::new(watch::Sender::new(
+            start.trunc_subsecs(3),
+        ))))
     }
 
     /// The time now, to the millisecond (what the database keeps).

@@ -40,7 +40,11 @@ pub const LONGEST_TOKEN: usize = 1024;
 
 fn believed(what: &'static str, longest: usize, text: &str) -> Result<SecretString, NotACredential> {
     let plausible = (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if plausible { Ok(SecretString::from(text)) } else { Err(NotACredential { what, longest }) }
+    if plausible {
+        Ok(SecretString::from(text))
+    } else {
+        Err(NotACredential { what, longest })
+    }
 }
 
 impl AppSecret {
@@ -82,7 +86,11 @@ impl Token {
     /// When it is empty, too long, or holds characters that no token has.
     pub fn new(text: &str, obtained_at: Timestamp, expires_at: Timestamp) -> Result<Self, NotACredential> {
         let value = believed("component_access_token", LONGEST_TOKEN, text)?;
-        Ok(Self { value, expires_at, obtained_at })
+        Ok(Self {
+            value,
+            expires_at,
+            obtained_at,
+        })
     }
 
     /// The token itself, for the request that needs it.
@@ -115,7 +123,10 @@ mod tests {
     fn what_is_no_credential_is_refused_without_being_shown() {
         for text in ["", "two words", "non-ascii-é", &"x".repeat(LONGEST + 1)] {
             let error = Ticket::parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("component_verify_ticket must be 1 to 512"), "{error}");
+            assert!(
+                error.starts_with("component_verify_ticket must be 1 to 512"),
+                "{error}"
+            );
             assert!(text.is_empty() || !error.contains(text));
         }
     }

@@ -1,0 +1,1 @@
+//! Named faults and the state they lead to.
