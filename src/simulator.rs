@@ -11,6 +11,7 @@ mod answer;
 mod body;
 mod endpoint;
 mod fault;
+mod faults;
 mod ledger;
 mod options;
 mod platform;
@@ -34,6 +35,7 @@ pub use stores::Opening;
 
 use platform::Platform;
 use server::Server;
+use stores::Course;
 
 /// A running platform, and the handle to control and to question it; clones control the same one.
 ///
@@ -92,6 +94,11 @@ impl Simulator {
         self.platform.lock().faults.add(fault);
     }
 
+    /// Gives an env the faults and the store of a kind.
+    pub fn arrange(&self, env: &str, kind: &scenario::Kind) {
+        self.platform.lock().arrange(env, kind);
+    }
+
     /// Removes all faults; calls that are held stay held.
     pub fn clear_faults(&self) {
         self.platform.lock().faults.clear();
@@ -118,7 +125,9 @@ impl Simulator {
     /// Makes a new token that nobody here is told, as when another program fetched one: the old one lives on for
     /// [`Options::token_overlap`] only.
     pub fn revoke_token(&self) {
-        self.platform.issue_token();
+        let mut state = self.platform.lock();
+        let overlap = state.options.token_overlap;
+        state.issue_token(overlap);
     }
 
     /// The latest token.
@@ -141,7 +150,7 @@ impl Simulator {
 
     /// Makes a new ticket, valid for [`Options::ticket_lifetime`]; older ones live on to their own end.
     pub fn new_ticket(&self) -> String {
-        self.platform.issue_ticket()
+        self.platform.lock().issue_ticket()
     }
 
     /// Ends the life of all tickets made so far: they answer 61005.
@@ -159,13 +168,12 @@ impl Simulator {
 
     /// Puts a store into a status, whether Weixin knows it or not; `None` is a record whose status is null.
     pub fn set_store<'a>(&self, env: &str, status: impl Into<Option<&'a str>>) {
-        self.platform
-            .set_timeline(env, &[(Duration::ZERO, status.into())]);
+        self.set_course(env, &[(Duration::ZERO, status.into())]);
     }
 
     /// Lets a store be `destroying` until `wait` has gone by, then `offline`.
     pub fn destroy_store(&self, env: &str, wait: Duration) {
-        self.platform.set_timeline(
+        self.set_course(
             env,
             &[(Duration::ZERO, Some("destroying")), (wait, Some("offline"))],
         );
@@ -173,13 +181,21 @@ impl Simulator {
 
     /// Forgets a store: describe finds no record.
     pub fn remove_store(&self, env: &str) {
-        self.platform.set_timeline(env, &[]);
+        self.set_course(env, &[]);
     }
 
     /// A store's status now: `None` without a record, `null` for one whose status is null.
     #[must_use]
     pub fn store(&self, env: &str) -> Option<String> {
-        self.platform.status(env)
+        let state = self.platform.lock();
+        let record = state.stores.describe(env, state.now())?;
+        Some(record.status.unwrap_or("null").to_owned())
+    }
+
+    fn set_course(&self, env: &str, course: &Course<'_>) {
+        let mut state = self.platform.lock();
+        let now = state.now();
+        state.stores.set_course(env, course, now);
     }
 
     /// How many creates for an env reached the platform's state machine and were accepted, answered or not.

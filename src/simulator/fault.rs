@@ -1,15 +1,11 @@
-//! Faults: which calls go wrong, how, and how often.
+//! What a fault is: which calls go wrong, how, and how often.
 //!
-//! Whether a fault with a probability hits depends on the seed, the endpoint, the env and how many such calls came
-//! before, not on the order among envs, so that a run with many requests at once can be repeated.
+//! A builder, because most faults need two or three of a dozen words, and a test should read like a sentence.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Endpoint;
+use super::answer::Refusal;
 
 /// Something that goes wrong with some calls: on every call, until it is cleared, unless told otherwise.
 ///
@@ -18,10 +14,10 @@ use super::Endpoint;
 /// fields, a wrong env) lets it take effect.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    endpoint: Option<Endpoint>,
-    env: Option<String>,
-    left: Option<u32>,
-    probability: f64,
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) env: Option<String>,
+    pub(super) left: Option<u32>,
+    pub(super) probability: f64,
     pub(super) delay: Duration,
     pub(super) held: bool,
     after_effect: bool,
@@ -217,9 +213,9 @@ impl Fault {
 }
 
 impl Fault {
-    /// Nothing goes wrong.
-    pub(super) fn none() -> Self {
-        Self::anywhere()
+    /// One of Weixin's own refusals.
+    pub(super) fn refuse(Refusal(errcode, errmsg): Refusal) -> Self {
+        Self::anywhere().errcode(errcode, errmsg)
     }
 
     /// Whether the call takes effect.
@@ -230,93 +226,4 @@ impl Fault {
         );
         disturbs || self.after_effect
     }
-
-    fn fits(&self, call: &Occasion<'_>, seed: u64) -> bool {
-        self.endpoint.is_none_or(|endpoint| endpoint == call.endpoint)
-            && (self.probability >= 1.0 || call.chance(seed) < self.probability)
-    }
-}
-
-/// A call that a fault may hit.
-#[derive(Clone, Copy, Debug, Hash)]
-pub(super) struct Occasion<'a> {
-    pub(super) endpoint: Endpoint,
-    pub(super) env: Option<&'a str>,
-    /// How many calls of the same endpoint and env came before.
-    pub(super) nth: u64,
-}
-
-impl Occasion<'_> {
-    /// From 0 to 1, always the same for the same call.
-    fn chance(&self, seed: u64) -> f64 {
-        let mut hasher = DefaultHasher::new();
-        (seed, self).hash(&mut hasher);
-        fastrand::Rng::with_seed(hasher.finish()).f64()
-    }
-}
-
-/// The faults that are switched on, by env, so that thousands of envs with faults cost a call nothing.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    by_env: HashMap<Option<String>, Vec<Fault>>,
-}
-
-impl Faults {
-    /// Switches one on.
-    pub(super) fn add(&mut self, fault: Fault) {
-        self.by_env.entry(fault.env.clone()).or_default().push(fault);
-    }
-
-    /// Switches all off.
-    pub(super) fn clear(&mut self) {
-        self.by_env.clear();
-    }
-
-    /// The fault that hits a call, if any, counted down.
-    pub(super) fn take(&mut self, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
-        if self.by_env.is_empty() {
-            return None;
-        }
-        let own = call.env.map(|env| Some(env.to_owned()));
-        own.iter()
-            .chain([&None])
-            .find_map(|key| take_from(self.by_env.get_mut(key)?, call, seed))
-    }
-}
-
-fn take_from(faults: &mut Vec<Fault>, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
-    let at = faults
-        .iter()
-        .position(|fault| fault.left != Some(0) && fault.fits(call, seed))?;
-    let hit = faults[at].clone();
-    match faults[at].left.as_mut() {
-        Some(1) => drop(faults.remove(at)),
-        Some(left) => *left -= 1,
-        None => {}
-    }
-    Some(hit)
-}
-
-/// Makes the answer's fields null, or about another env, as the fault says.
-pub(super) fn distort(answer: &mut Value, kind: &Kind) {
-    let Some(fields) = answer.as_object_mut() else {
-        return;
-    };
-    for (name, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with("err")) {
-        match (kind, value.as_array_mut()) {
-            (Kind::NullFields, Some(items)) => items.iter_mut().for_each(all_null),
-            (Kind::NullFields, None) => *value = Value::Null,
-            (Kind::WrongEnv, Some(items)) => items
-                .iter_mut()
-                .for_each(|item| item["env"] = "another-env".into()),
-            _ => tracing::trace!(field = name, "left as it is"),
-        }
-    }
-}
-
-fn all_null(item: &mut Value) {
-    item.as_object_mut()
-        .into_iter()
-        .flatten()
-        .for_each(|(_, value)| *value = Value::Null);
 }

@@ -50,6 +50,9 @@ pub struct Options {
     pub absent_list: AbsentList,
     /// The `Content-Type` of JSON; default `text/plain`, as Weixin often has it.
     pub content_type: &'static str,
+    /// Whether an env whose name ends in `--` and the name of a [`super::scenario::Kind`] is given its faults and its store when it
+    /// is first seen; default no.
+    pub faults_by_suffix: bool,
     /// Whether each call is kept, or only counted; default: kept.
     pub detailed_ledger: bool,
 }
@@ -77,6 +80,7 @@ impl Default for Options {
             region_field: RegionField::Alternating,
             absent_list: AbsentList::Alternating,
             content_type: "text/plain",
+            faults_by_suffix: false,
             detailed_ledger: true,
         }
     }

@@ -2,13 +2,34 @@
 
 use crate::clock::Timestamp;
 
-/// A second.
-pub(super) const SECOND: i64 = 1;
-/// A day, which begins at midnight in China.
-pub(super) const DAY: i64 = 24 * 60 * 60;
+use super::answer::Refusal;
 
 /// China's time is ahead of UTC by so many seconds.
 const CHINA: i64 = 8 * 60 * 60;
+
+/// How long a limit counts before it starts afresh.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Window {
+    Second,
+    /// From midnight to midnight in China.
+    Day,
+}
+
+impl Window {
+    fn seconds(self) -> i64 {
+        match self {
+            Self::Second => 1,
+            Self::Day => 24 * 60 * 60,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Second => Refusal::TOO_FAST,
+            Self::Day => Refusal::DAILY_QUOTA,
+        }
+    }
+}
 
 /// The calls in the window that is running.
 #[derive(Debug, Default)]
@@ -18,13 +39,20 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// Counts a call in the window of `length` seconds; `false` when more than `limit` came in it.
-    pub(super) fn take(&mut self, limit: u64, length: i64, now: Timestamp) -> bool {
-        let window = (now.timestamp() + CHINA).div_euclid(length);
-        if window != self.window {
-            *self = Self { window, used: 0 };
+    /// Counts a call, and refuses it when `limit` came before it in its window.
+    pub(super) fn take(&mut self, limit: u64, window: Window, now: Timestamp) -> Result<(), Refusal> {
+        let current = (now.timestamp() + CHINA).div_euclid(window.seconds());
+        if current != self.window {
+            *self = Self {
+                window: current,
+                used: 0,
+            };
         }
         self.used += 1;
-        self.used <= limit
+        if self.used > limit {
+            Err(window.refusal())
+        } else {
+            Ok(())
+        }
     }
 }

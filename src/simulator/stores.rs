@@ -50,6 +50,9 @@ impl Opening {
     }
 }
 
+/// The statuses of a store (`None` is a null), each with how long after the beginning it comes.
+pub(super) type Course<'a> = [(Duration, Option<&'a str>)];
+
 /// From when on a record has a status; `None` is a null.
 #[derive(Clone, Debug)]
 struct Turn {
@@ -103,6 +106,11 @@ impl Stores {
         *calls - 1
     }
 
+    /// Whether anything was ever asked or told about an env.
+    pub(super) fn knows(&self, env: &str) -> bool {
+        self.environments.contains_key(env)
+    }
+
     /// How many calls of a kind were about an env.
     pub(super) fn calls(&self, endpoint: Endpoint, env: &str) -> u64 {
         self.environments
@@ -133,8 +141,8 @@ impl Stores {
     }
 
     /// Writes a store's course from now on; an empty one removes it.
-    pub(super) fn set_timeline(&mut self, env: &str, turns: &[(Duration, Option<&str>)], now: Timestamp) {
-        self.environment(env).timeline = turns
+    pub(super) fn set_course(&mut self, env: &str, course: &Course<'_>, now: Timestamp) {
+        self.environment(env).timeline = course
             .iter()
             .map(|&(wait, status)| Turn {
                 from: after(now, wait),
