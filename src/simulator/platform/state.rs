@@ -122,10 +122,9 @@ impl State {
         let Some(env) = env else {
             return self.ledger.calls(endpoint);
         };
-        if self.options.faults_by_suffix && !self.stores.knows(env) {
-            if let Some(kind) = scenario::kind_of(env) {
-                self.arrange(env, kind);
-            }
+        let is_new = self.options.faults_by_suffix && !self.stores.knows(env);
+        if is_new && let Some(kind) = scenario::kind_of(env) {
+            self.arrange(env, kind);
         }
         self.stores.count(endpoint, env)
     }
