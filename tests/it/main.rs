@@ -1,1 +1,5 @@
 //! One test binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod simulator;
