@@ -1,5 +1,7 @@
 //! One test binary.
+#![expect(clippy::disallowed_methods, reason = "a test may spawn")]
+#![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
+mod main_job;
 mod simulator;
+mod world;
