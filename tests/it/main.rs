@@ -3,5 +3,6 @@
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
 mod main_job;
+mod schema;
 mod simulator;
 mod world;
