@@ -28,4 +28,5 @@ pub mod config;
 pub mod daemon;
 
 // The edge.
+pub mod observability;
 pub mod simulator;
