@@ -6,6 +6,7 @@
 //!   the outcome is settled in `queue`, `status` and `attempt`;
 //! - a ticket becomes a token, in memory and in the cache file.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
