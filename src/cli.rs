@@ -139,7 +139,9 @@ pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> 
         Command::Explain(options) => explain::run(session, &options)?,
         Command::Completions(options) => completions::run(session, &options)?,
         Command::Man(options) => man::run(session, &options)?,
-        Command::Run | Command::Simulate(_) | Command::Demo(_) => anyhow::bail!("this command is wired elsewhere"),
+        Command::Run | Command::Simulate(_) | Command::Demo(_) => {
+            anyhow::bail!("this command is wired elsewhere")
+        }
     }
     Ok(session.screen.flush()?)
 }
@@ -173,7 +175,10 @@ mod tests {
 
     #[test]
     fn an_error_means_its_exit_status_however_deep_it_is() {
-        let held = StoreError::Held { path: "q.db".into(), holder: "pid 1".into() };
+        let held = StoreError::Held {
+            path: "q.db".into(),
+            holder: "pid 1".into(),
+        };
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let cases = [
             (anyhow::Error::new(held), TRY_LATER),

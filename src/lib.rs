@@ -6,12 +6,27 @@
 //!   the outcome is settled in `queue`, `status` and `attempt`;
 //! - a ticket becomes a token, in memory and in the cache file.
 
-pub mod cli;
+// The vocabulary, pure.
 pub mod clock;
-pub mod config;
 pub mod credential;
 pub mod outcome;
 pub mod request;
-pub mod simulator;
+
+// The adapters; none knows another.
+pub mod line;
 pub mod store;
+pub mod wake;
 pub mod weixin;
+
+// The flows.
+pub mod housekeeping;
+pub mod provisioner;
+pub mod token;
+
+// The service.
+pub mod config;
+pub mod daemon;
+
+// The edge.
+pub mod cli;
+pub mod simulator;

@@ -25,7 +25,12 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<()> {
     let env = environment();
     let screen = Screen::stdout(&env);
-    let mut session = Session { config: cli.config, env, clock: Clock::system(), screen };
+    let mut session = Session {
+        config: cli.config,
+        env,
+        clock: Clock::system(),
+        screen,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(cli::run(cli.command, &mut session))
 }

@@ -1,15 +1,39 @@
 //! The database: the only module that names a table or writes SQL.
+//!
+//! One connection makes all of the daemon's writes, in groups ([`writer`]); reads have connections of their own, so that
+//! they never wait for a commit. The file and its companions are never opened by other means: closing a descriptor
+//! of our own would drop SQLite's locks.
 
 pub mod desk;
 mod error;
+mod guard;
+mod housekeeping;
+mod queue;
+mod service;
+mod tickets;
+mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Connection, SqliteConnection};
+use tokio_util::task::TaskTracker;
 
 pub use error::StoreError;
+pub use guard::Guard;
+pub use queue::{Attempt, Claimed, Settlement, Work};
+pub use service::{Identity, Vitals};
+pub use tickets::NewestTicket;
+use writer::Writer;
+
+use crate::clock::Clock;
+
+/// The oldest SQLite that does not corrupt a WAL database under concurrent checkpoints
+/// (<https://sqlite.org/wal.html#walresetbug>).
+pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a statement waits for another program's lock before it is tried anew.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,10 +84,61 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
 /// When it can't be opened, or was made by a newer staticstored.
 pub async fn migrate(path: &Path) -> Result<(), StoreError> {
     let mut connection = connect(path, Access::Create).await?;
+    check_version(&mut connection).await?;
     MIGRATIONS
         .run(&mut connection)
         .await
         .map_err(|error| StoreError::migrate(path, error))?;
     connection.close().await?;
     Ok(())
+}
+
+async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let version = sqlx::query_scalar!(r#"SELECT sqlite_version() AS "version!: String""#)
+        .fetch_one(connection)
+        .await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    if (part(), part(), part()) < OLDEST_SQLITE {
+        Err(StoreError::OldSqlite(version))
+    } else {
+        Ok(())
+    }
+}
+
+/// The daemon's side of the database. Clones share one writer.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: PathBuf,
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Migrates and opens the database and starts its writer on `tasks`. The writer ends when the last clone is gone.
+    ///
+    /// # Errors
+    /// When it can't be opened, or was made by a newer staticstored.
+    pub async fn open(path: &Path, clock: &Clock, tasks: &TaskTracker) -> Result<Self, StoreError> {
+        migrate(path).await?;
+        let writer = Writer::start(connect(path, Access::Write).await?, clock.clone(), tasks);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options(path, Access::Read))
+            .await
+            .map_err(|error| StoreError::open(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            readers,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }

@@ -21,7 +21,13 @@ type Finding = anyhow::Result<String>;
 pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     let file = session.config_file().display().to_string();
     let config = session.config();
-    let mut findings = vec![("configuration", config.as_ref().map(|_| file).map_err(|error| anyhow::anyhow!("{error:#}")))];
+    let mut findings = vec![(
+        "configuration",
+        config
+            .as_ref()
+            .map(|_| file)
+            .map_err(|error| anyhow::anyhow!("{error:#}")),
+    )];
     if let Ok(config) = &config {
         findings.push(("appsecret", files::appsecret(config)));
         findings.push(("token cache", files::token_cache(config)));
@@ -61,7 +67,10 @@ async fn written(connection: &mut SqliteConnection, config: &Config) -> Finding 
     let path = &config.database.path;
     let schema = desk::schema(connection).await?.known;
     desk::try_write(connection).await.with_context(|| {
-        format!("{} is not writable for this user (its group may write: chmod g+rw)", path.display())
+        format!(
+            "{} is not writable for this user (its group may write: chmod g+rw)",
+            path.display()
+        )
     })?;
     database::writable(database::folder(path)).with_context(|| database::hint(path))?;
     Ok(format!("{}, schema {schema}, writable", path.display()))
@@ -74,9 +83,13 @@ async fn library(connection: &mut SqliteConnection) -> Finding {
 /// No ticket is no fault of the set-up: the first one comes up to ten minutes after Weixin was told where to push it.
 async fn ticket(connection: &mut SqliteConnection, session: &Session) -> Finding {
     let Some(at) = desk::ticket_received_at(connection).await? else {
-        return Ok("none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned());
+        return Ok(
+            "none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned(),
+        );
     };
-    let age = clock::parse(&at).map(|at| clock::between(at, session.clock.now())).unwrap_or_default();
+    let age = clock::parse(&at)
+        .map(|at| clock::between(at, session.clock.now()))
+        .unwrap_or_default();
     anyhow::ensure!(
         age < TICKET_LIFETIME,
         "the newest is {} old, and Weixin honours one for 12 h: look at what receives Weixin's push",

@@ -18,9 +18,11 @@ pub(super) async fn open(database: &Database, access: Access) -> anyhow::Result<
     let mut connection = store::connect(path, access).await.with_context(|| hint(path))?;
     let schema = desk::schema(&mut connection).await.with_context(|| hint(path))?;
     match schema.found {
-        Some(found) if found > schema.known => {
-            Err(StoreError::Newer { path: path.clone(), schema: found }.into())
+        Some(found) if found > schema.known => Err(StoreError::Newer {
+            path: path.clone(),
+            schema: found,
         }
+        .into()),
         Some(found) if found == schema.known => Ok(connection),
         found => {
             let found = found.map_or("none".to_owned(), |found| found.to_string());
@@ -38,9 +40,15 @@ pub(super) async fn open(database: &Database, access: Access) -> anyhow::Result<
 pub(super) fn missing(path: &Path) -> String {
     let folder = folder(path);
     if folder.is_dir() {
-        format!("there is no database {}: `staticstored init` creates it", path.display())
+        format!(
+            "there is no database {}: `staticstored init` creates it",
+            path.display()
+        )
     } else {
-        format!("there is no directory {}: create it, then `staticstored init` creates the database in it", folder.display())
+        format!(
+            "there is no directory {}: create it, then `staticstored init` creates the database in it",
+            folder.display()
+        )
     }
 }
 
@@ -59,7 +67,10 @@ pub(super) fn hint(path: &Path) -> String {
 
 /// Whether a file can be made in a directory: tried, because permission bits are only half of it.
 pub(super) fn writable(folder: &Path) -> std::io::Result<()> {
-    tempfile::Builder::new().prefix(".staticstored-").tempfile_in(folder).map(drop)
+    tempfile::Builder::new()
+        .prefix(".staticstored-")
+        .tempfile_in(folder)
+        .map(drop)
 }
 
 /// The directory that a file is in.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::database;
 use super::session::Session;
 use super::text::{clean, read_input};
-use super::database;
 use crate::request::Env;
 use crate::store::{Access, desk};
 
@@ -40,7 +40,9 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let mut connection = database::open(&config.database, Access::Write).await?;
     let new = desk::enqueue(&mut connection, &envs, options.priority).await?;
     let already = envs.len() as u64 - new;
-    session.screen.line(format_args!("{new} new, {already} already queued"))?;
+    session
+        .screen
+        .line(format_args!("{new} new, {already} already queued"))?;
     Ok(())
 }
 
@@ -71,9 +73,17 @@ fn list(bytes: &[u8]) -> Result<Vec<Env>, Vec<String>> {
 }
 
 fn refusal(file: &str, bad: &[String]) -> anyhow::Error {
-    let named = bad.iter().take(NAMED).map(|line| format!("\n  {line}")).collect::<String>();
+    let named = bad
+        .iter()
+        .take(NAMED)
+        .map(|line| format!("\n  {line}"))
+        .collect::<String>();
     let more = bad.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!("\n  and {more} more")
+    } else {
+        String::new()
+    };
     anyhow::anyhow!("nothing was inserted, because of {file}:{named}{more}")
 }
 
@@ -92,8 +102,14 @@ mod tests {
     fn every_bad_line_is_named_with_its_number() {
         let bad = list(b"good\nb ad\n\n#\n\xff\n\x1b[31m\n").unwrap_err();
         assert_eq!(bad.len(), 3);
-        assert!(bad[0].starts_with("line 2: \"b ad\" is no environment ID"), "{bad:?}");
-        assert!(bad[1].starts_with("line 5: ") && bad[2].starts_with("line 6: "), "{bad:?}");
+        assert!(
+            bad[0].starts_with("line 2: \"b ad\" is no environment ID"),
+            "{bad:?}"
+        );
+        assert!(
+            bad[1].starts_with("line 5: ") && bad[2].starts_with("line 6: "),
+            "{bad:?}"
+        );
         assert!(bad.iter().all(|line| !line.contains('\x1b')));
     }
 

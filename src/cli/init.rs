@@ -24,7 +24,10 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     let mut connection = store::connect(&path, Access::Read).await?;
     let schema = desk::schema(&mut connection).await?.known;
     let done = if existed { "is there" } else { "was created" };
-    session.screen.line(format_args!("the database {} {done}, schema {schema}", path.display()))?;
+    session.screen.line(format_args!(
+        "the database {} {done}, schema {schema}",
+        path.display()
+    ))?;
     Ok(())
 }
 

@@ -21,6 +21,8 @@ pub(super) fn run(session: &mut Session, options: &Options) -> anyhow::Result<()
     let failed = || format!("the man pages cannot be written to {}", directory.display());
     std::fs::create_dir_all(directory).with_context(failed)?;
     clap_mangen::generate_to(Cli::command(), directory).with_context(failed)?;
-    session.screen.line(format_args!("man pages written to {}", directory.display()))?;
+    session
+        .screen
+        .line(format_args!("man pages written to {}", directory.display()))?;
     Ok(())
 }

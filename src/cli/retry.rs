@@ -6,8 +6,8 @@ use super::database;
 use super::enqueue::env_argument;
 use super::session::Session;
 use crate::request::Env;
-use crate::store::desk::{self, StatusRow};
 use crate::store::Access;
+use crate::store::desk::{self, StatusRow};
 
 /// `staticstored retry`
 #[derive(Debug, Args)]
@@ -32,17 +32,31 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let again = desk::retry(&mut connection, &options.envs).await?;
     session.screen.line(format_args!("{again} requested again"))?;
     session.screen.flush()?;
-    let others: Vec<String> = options.envs.iter().filter_map(|env| objection(env, &found)).collect();
+    let others: Vec<String> = options
+        .envs
+        .iter()
+        .filter_map(|env| objection(env, &found))
+        .collect();
     anyhow::ensure!(others.is_empty(), "{}", others.join("\n"));
     Ok(())
 }
 
 /// Why an environment is not requested again; `None` when it is.
 fn objection(env: &Env, found: &[StatusRow]) -> Option<String> {
-    match found.iter().find(|row| row.env == env.as_str()).map(|row| row.state.as_str()) {
+    match found
+        .iter()
+        .find(|row| row.env == env.as_str())
+        .map(|row| row.state.as_str())
+    {
         Some("failed") => None,
-        Some(state @ ("pending" | "opening" | "retrying")) => Some(format!("{env} is {state}: it is being worked on")),
-        Some(state) => Some(format!("{env} is {state}, not failed: `staticstored enqueue {env}` requests it afresh")),
-        None => Some(format!("{env} was never requested: `staticstored enqueue {env}` does")),
+        Some(state @ ("pending" | "opening" | "retrying")) => {
+            Some(format!("{env} is {state}: it is being worked on"))
+        }
+        Some(state) => Some(format!(
+            "{env} is {state}, not failed: `staticstored enqueue {env}` requests it afresh"
+        )),
+        None => Some(format!(
+            "{env} was never requested: `staticstored enqueue {env}` does"
+        )),
     }
 }

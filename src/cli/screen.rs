@@ -27,7 +27,10 @@ impl Screen {
             out: Box::new(io::BufWriter::new(io::stdout())),
             terminal,
             decorated: terminal && !no_colour,
-            width: measured.filter(|_| terminal).or(columns).filter(|width| *width > 0),
+            width: measured
+                .filter(|_| terminal)
+                .or(columns)
+                .filter(|width| *width > 0),
         }
     }
 

@@ -55,7 +55,11 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     people(session, options, &mut connection).await
 }
 
-async fn people(session: &mut Session, options: &Options, connection: &mut SqliteConnection) -> anyhow::Result<()> {
+async fn people(
+    session: &mut Session,
+    options: &Options,
+    connection: &mut SqliteConnection,
+) -> anyhow::Result<()> {
     let service = desk::service(connection).await?;
     let counts = desk::counts(connection).await?;
     let rows = select(connection, options, options.limit.unwrap_or(LIMIT)).await?;
@@ -105,7 +109,9 @@ fn more(options: &Options, counts: &[(String, i64)], shown: usize) -> Option<Str
     if !options.envs.is_empty() {
         return None;
     }
-    let of = counts.iter().filter(|(state, _)| options.state.as_ref().is_none_or(|wanted| wanted == state));
+    let of = counts
+        .iter()
+        .filter(|(state, _)| options.state.as_ref().is_none_or(|wanted| wanted == state));
     let more = of.map(|(_, count)| count).sum::<i64>() - shown as i64;
     (more > 0).then(|| format!("... and {more} more (--limit 0 shows all)"))
 }

@@ -13,18 +13,27 @@ const LARGEST_INPUT: u64 = 64 * 1024 * 1024;
 pub(super) fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(LARGEST_INPUT + 1).read_to_end(&mut bytes)
+        std::io::stdin()
+            .lock()
+            .take(LARGEST_INPUT + 1)
+            .read_to_end(&mut bytes)
     } else {
         std::fs::File::open(file).and_then(|input| input.take(LARGEST_INPUT + 1).read_to_end(&mut bytes))
     };
     read.with_context(|| format!("{} cannot be read", file.display()))?;
-    anyhow::ensure!(bytes.len() as u64 <= LARGEST_INPUT, "{} is larger than 64 MiB: split it", file.display());
+    anyhow::ensure!(
+        bytes.len() as u64 <= LARGEST_INPUT,
+        "{} is larger than 64 MiB: split it",
+        file.display()
+    );
     Ok(bytes)
 }
 
 /// Takes out what could steer a terminal.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// A time that has passed, or is to come, as people say it: in its largest unit.
@@ -70,7 +79,13 @@ mod tests {
 
     #[test]
     fn a_span_is_said_in_its_largest_unit() {
-        for (seconds, said) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d")] {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7200, "2 h"),
+            (172_800, "2 d"),
+        ] {
             assert_eq!(span(Duration::from_secs(seconds)), said);
         }
     }

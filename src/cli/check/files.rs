@@ -29,12 +29,19 @@ pub(super) fn token_cache(config: &Config) -> Finding {
     match std::fs::metadata(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = folder(file);
-            writable(folder).with_context(|| format!("token.cache_file cannot be written to {}", folder.display()))?;
+            writable(folder)
+                .with_context(|| format!("token.cache_file cannot be written to {}", folder.display()))?;
             Ok(format!("{}, not written yet", file.display()))
         }
-        Err(error) => Err(error).with_context(|| format!("{} (token.cache_file) cannot be read", file.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("{} (token.cache_file) cannot be read", file.display()))
+        }
         Ok(about) => {
-            anyhow::ensure!(about.is_file(), "{} (token.cache_file) is no file", file.display());
+            anyhow::ensure!(
+                about.is_file(),
+                "{} (token.cache_file) is no file",
+                file.display()
+            );
             ours_alone(file)?;
             Ok(file.display().to_string())
         }
@@ -44,6 +51,9 @@ pub(super) fn token_cache(config: &Config) -> Finding {
 fn ours_alone(file: &Path) -> anyhow::Result<()> {
     let mode = std::fs::metadata(file)?.permissions().mode();
     let name = file.display();
-    anyhow::ensure!(mode & OTHERS == 0, "{name} is open to everybody on this machine: chmod o= {name}");
+    anyhow::ensure!(
+        mode & OTHERS == 0,
+        "{name} is open to everybody on this machine: chmod o= {name}"
+    );
     Ok(())
 }

@@ -64,8 +64,13 @@ fn history(screen: &mut Screen, attempts: &[AttemptRow]) -> io::Result<()> {
 }
 
 fn told(attempt: &AttemptRow) -> String {
-    let number = |name: &str, value: Option<i64>| value.map(|value| format!("  {name} {value}")).unwrap_or_default();
-    let errmsg = attempt.errmsg.as_deref().map(|errmsg| format!("  {}", clean(errmsg))).unwrap_or_default();
+    let number =
+        |name: &str, value: Option<i64>| value.map(|value| format!("  {name} {value}")).unwrap_or_default();
+    let errmsg = attempt
+        .errmsg
+        .as_deref()
+        .map(|errmsg| format!("  {}", clean(errmsg)))
+        .unwrap_or_default();
     format!(
         "{}  {}  {}  {} ms{}{}{errmsg}",
         attempt.at,

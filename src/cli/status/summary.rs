@@ -15,9 +15,22 @@ pub(super) fn lines(service: &ServiceRow, counts: &[(String, i64)], now: Timesta
     if service.paused && service.state != "paused" {
         lines.push("paused by its user: `staticstored resume` goes on".to_owned());
     }
-    let errcode = service.errcode.map(|errcode| format!(" (errcode {errcode})")).unwrap_or_default();
-    lines.extend(service.reason.as_ref().map(|reason| format!("reason: {}{errcode}", clean(reason))));
-    lines.extend(service.remedy.as_ref().map(|remedy| format!("remedy: {}", clean(remedy))));
+    let errcode = service
+        .errcode
+        .map(|errcode| format!(" (errcode {errcode})"))
+        .unwrap_or_default();
+    lines.extend(
+        service
+            .reason
+            .as_ref()
+            .map(|reason| format!("reason: {}{errcode}", clean(reason))),
+    );
+    lines.extend(
+        service
+            .remedy
+            .as_ref()
+            .map(|remedy| format!("remedy: {}", clean(remedy))),
+    );
     lines.push(tally(counts));
     lines
 }
@@ -30,7 +43,10 @@ fn headline(service: &ServiceRow, now: Timestamp) -> String {
     };
     let age = clock::between(heartbeat, now);
     if service.state == "stopped" {
-        return format!("NOT RUNNING: stopped {} ago; start it (systemctl start staticstored)", span(age));
+        return format!(
+            "NOT RUNNING: stopped {} ago; start it (systemctl start staticstored)",
+            span(age)
+        );
     }
     if age > STALE {
         return format!(
@@ -68,7 +84,11 @@ fn token(service: &ServiceRow, now: Timestamp) -> String {
 /// The requests in each state, in words.
 pub(super) fn tally(counts: &[(String, i64)]) -> String {
     let of = |state: &&str| counts.iter().find(|(name, _)| name == state);
-    let said: Vec<_> = STATES.iter().filter_map(of).map(|(state, count)| format!("{count} {state}")).collect();
+    let said: Vec<_> = STATES
+        .iter()
+        .filter_map(of)
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
     if said.is_empty() {
         return "no requests yet (`staticstored enqueue ENV` makes one)".to_owned();
     }
@@ -101,9 +121,15 @@ mod tests {
     #[test]
     fn a_daemon_that_shows_itself_is_running_until_its_heartbeat_is_stale() {
         let told = said(&service("running", Some("2026-11-23T11:59:00.000Z")));
-        assert!(told.starts_with("staticstored 0.1.0 is running, heartbeat 60 s ago; token for another 60 min"), "{told}");
+        assert!(
+            told.starts_with("staticstored 0.1.0 is running, heartbeat 60 s ago; token for another 60 min"),
+            "{told}"
+        );
         let told = said(&service("running", Some("2026-11-23T11:58:59.999Z")));
-        assert!(told.starts_with("NOT RUNNING: no heartbeat for 60 s (its last state: running)"), "{told}");
+        assert!(
+            told.starts_with("NOT RUNNING: no heartbeat for 60 s (its last state: running)"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -121,7 +147,10 @@ mod tests {
         blocked.errcode = Some(61004);
         let told = said(&blocked);
         assert!(told.contains("is BLOCKED"), "{told}");
-        assert!(told.contains("\nreason: the IP [2J is not listed (errcode 61004)\nremedy: list it\n"), "{told}");
+        assert!(
+            told.contains("\nreason: the IP [2J is not listed (errcode 61004)\nremedy: list it\n"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -13,7 +13,14 @@ use crate::store::desk::StatusRow;
 /// A table in fewer columns than these breaks every cell in pieces.
 const NARROW: usize = 72;
 
-const HEADER: [&str; 6] = ["env", "state", "attempts", "errcode", "next/finished", "domain/remedy"];
+const HEADER: [&str; 6] = [
+    "env",
+    "state",
+    "attempts",
+    "errcode",
+    "next/finished",
+    "domain/remedy",
+];
 
 pub(super) fn show(screen: &mut Screen, rows: &[StatusRow]) -> io::Result<()> {
     if rows.is_empty() {
@@ -35,7 +42,9 @@ pub(super) fn wrapped(screen: &mut Screen, text: &str, width: Option<usize>) -> 
 
 fn table(screen: &Screen, rows: &[StatusRow]) -> Table {
     let mut table = Table::new();
-    table.set_header(HEADER).add_rows(rows.iter().map(|row| cells(row, screen.decorated)));
+    table
+        .set_header(HEADER)
+        .add_rows(rows.iter().map(|row| cells(row, screen.decorated)));
     if screen.decorated {
         table.load_style(UTF8_FULL_CONDENSED).enforce_styling();
     } else {
@@ -83,19 +92,30 @@ fn shade(state: &str) -> Option<Color> {
 
 /// The time that matters, to the second.
 fn when(row: &StatusRow) -> String {
-    let time = row.finished_at.as_deref().or(row.next_attempt_at.as_deref()).unwrap_or("-");
+    let time = row
+        .finished_at
+        .as_deref()
+        .or(row.next_attempt_at.as_deref())
+        .unwrap_or("-");
     time.split('.').next().unwrap_or("-").to_owned()
 }
 
 /// Where it is, or what to do about it, or else what Weixin said.
 fn word(row: &StatusRow) -> String {
-    let word = row.domain.as_deref().or(row.remedy.as_deref()).or(row.errmsg.as_deref());
+    let word = row
+        .domain
+        .as_deref()
+        .or(row.remedy.as_deref())
+        .or(row.errmsg.as_deref());
     clean(word.unwrap_or("-"))
 }
 
 fn block(screen: &mut Screen, row: &StatusRow, width: usize) -> io::Result<()> {
     wrapped(screen, &format!("{} {}", row.state, row.env), Some(width))?;
-    let errcode = row.errcode.map(|errcode| format!(", errcode {errcode}")).unwrap_or_default();
+    let errcode = row
+        .errcode
+        .map(|errcode| format!(", errcode {errcode}"))
+        .unwrap_or_default();
     let tried = format!("{} tries{errcode}, {}", row.attempts, when(row));
     for text in [tried, word(row)] {
         for line in wrap(&text, width.saturating_sub(2)) {

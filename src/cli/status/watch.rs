@@ -24,7 +24,11 @@ struct Look {
 }
 
 pub(super) async fn run(session: &mut Session, connection: &mut SqliteConnection) -> anyhow::Result<()> {
-    let mut view = if session.screen.terminal { View::Bars(Bars::new(session.screen.decorated)) } else { View::Lines(None) };
+    let mut view = if session.screen.terminal {
+        View::Bars(Bars::new(session.screen.decorated))
+    } else {
+        View::Lines(None)
+    };
     loop {
         let look = look(session, connection).await?;
         view.show(session, &look)?;
@@ -40,12 +44,21 @@ async fn look(session: &Session, connection: &mut SqliteConnection) -> anyhow::R
     let counts = desk::counts(connection).await?;
     let service = desk::service(connection).await?;
     let sum = |of: &dyn Fn(&str) -> bool| {
-        let total: i64 = counts.iter().filter(|(state, _)| of(state)).map(|(_, count)| count).sum();
+        let total: i64 = counts
+            .iter()
+            .filter(|(state, _)| of(state))
+            .map(|(_, count)| count)
+            .sum();
         total.unsigned_abs()
     };
     let mut lines = summary::lines(&service, &counts, session.clock.now());
     let tally = lines.pop().unwrap_or_default();
-    Ok(Look { finished: sum(&|state| FINAL.contains(&state)), all: sum(&|_| true), tally, service: lines })
+    Ok(Look {
+        finished: sum(&|state| FINAL.contains(&state)),
+        all: sum(&|_| true),
+        tally,
+        service: lines,
+    })
 }
 
 enum View {
@@ -88,12 +101,23 @@ impl Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let line = |template: &str| {
             let style = ProgressStyle::with_template(template).expect("a template of ours");
-            let bar = ProgressBar::new(0).with_style(if decorated { style } else { style.progress_chars("#>.") });
+            let bar = ProgressBar::new(0).with_style(if decorated {
+                style
+            } else {
+                style.progress_chars("#>.")
+            });
             all.add(bar)
         };
         let (service, finished) = (line("{wide_msg}"), line("{bar:24} {pos}/{len} finished {msg}"));
         let tally = line("{wide_msg}");
-        Self { _all: all, service, finished, tally, since: Stopwatch::start(), at_start: None }
+        Self {
+            _all: all,
+            service,
+            finished,
+            tally,
+            since: Stopwatch::start(),
+            at_start: None,
+        }
     }
 
     fn show(&mut self, look: &Look) {

@@ -1,0 +1,66 @@
+//! Builds the parts, starts and stops the loops, talks to systemd; the only module that knows everyone.
+
+mod parts;
+mod vitals;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use parts::{DaemonError, Secrets};
+use parts::{Loops, Parts};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::{Guard, Identity};
+
+/// How long a stop waits for what is in flight, beyond what one call may take.
+pub const STOP_MARGIN: Duration = Duration::from_secs(10);
+
+/// Runs the daemon until `stop`, then finishes what is in flight (bounded) and returns.
+///
+/// # Errors
+/// When it can't start, or one of its loops ended by itself.
+pub async fn run(
+    config: &Config,
+    secrets: Secrets,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    let identity = identity(&clock);
+    let holder = format!("pid {} on {}", identity.pid, identity.host);
+    let _guard = Guard::take(&config.database.path, &holder)?;
+    let writers = TaskTracker::new();
+    let parts = Parts::build(config, secrets, clock, &writers).await?;
+    let leftovers = parts.store.release().await?;
+    tracing::info!(
+        version = identity.version,
+        database = %config.database.path.display(),
+        interrupted = leftovers,
+        "started"
+    );
+    vitals::notify(&[sd_notify::NotifyState::Ready]);
+
+    let loops = Loops::start(&parts, config, identity, &stop).await?;
+    let result = loops.until_stop(&stop).await;
+    vitals::notify(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    loops.finish(config.api.request_timeout + STOP_MARGIN).await;
+    parts.store.optimize().await.ok();
+    drop(parts);
+    writers.close();
+    writers.wait().await;
+    tracing::info!("stopped");
+    result
+}
+
+fn identity(clock: &Clock) -> Identity {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Identity {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        host: host.trim().to_owned(),
+        started_at: clock.now(),
+    }
+}

@@ -1,0 +1,259 @@
+//! The parts from the configuration, and the loops that run on them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::vitals::Reporter;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credential::AppSecret;
+use crate::housekeeping::{self, HousekeepingError, Retention};
+use crate::line::{Limits, Line};
+use crate::outcome::{Backoff, Confirm, Policy};
+use crate::provisioner::{self, LaneError, Provisioner};
+use crate::request::Call;
+use crate::store::{self, Access, Identity, Store, StoreError};
+use crate::token::{self, Tokens};
+use crate::wake::Watch;
+use crate::weixin::{self, BuildError, Weixin};
+
+/// Why the daemon did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Client(#[from] BuildError),
+    /// A loop ended by itself.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// Housekeeping ended by itself.
+    #[error(transparent)]
+    Housekeeping(#[from] HousekeepingError),
+    /// The watch on the database ended.
+    #[error("the database can no longer be watched for commits")]
+    Watch(#[source] sqlx::Error),
+    /// A task panicked; the line before says where.
+    #[error("the loop {0} panicked")]
+    Panicked(&'static str),
+}
+
+/// What the configuration names only by file.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The `component_appsecret`.
+    pub appsecret: AppSecret,
+}
+
+/// What the loops share.
+pub(super) struct Parts {
+    pub(super) store: Store,
+    weixin: Weixin,
+    tokens: Tokens,
+    line: Line,
+    clock: Clock,
+}
+
+impl Parts {
+    pub(super) async fn build(
+        config: &Config,
+        secrets: Secrets,
+        clock: Clock,
+        writers: &TaskTracker,
+    ) -> Result<Self, DaemonError> {
+        let store = Store::open(&config.database.path, &clock, writers).await?;
+        let weixin = Weixin::new(&weixin::Settings {
+            base_url: config.api.base_url.clone(),
+            proxy: config.api.proxy.as_ref().map(|proxy| proxy.url().clone()),
+            connect_timeout: config.api.connect_timeout,
+            request_timeout: config.api.request_timeout,
+            connections: config.api.max_in_flight as usize,
+        })?;
+        let tokens = Tokens::new(
+            token::Settings {
+                appid: config.component.appid.clone(),
+                secret: secrets.appsecret,
+                renew_before: config.token.renew_before,
+                cache_file: config.token.cache_file.clone(),
+                api: config.api.base_url.to_string(),
+            },
+            clock.clone(),
+        );
+        let limits = Limits {
+            max_in_flight: config.api.max_in_flight as usize,
+            creates_per_second: config.api.creates_per_second,
+            describes_per_second: config.api.describes_per_second,
+        };
+        let line = Line::new(limits, clock.clone());
+        Ok(Self {
+            store,
+            weixin,
+            tokens,
+            line,
+            clock,
+        })
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        retry: Backoff {
+            initial: config.retry.initial_backoff,
+            max: config.retry.max_backoff,
+        },
+        give_up_after: config.retry.give_up_after,
+        confirm: config.confirm.enabled.then_some(Confirm {
+            interval: Backoff {
+                initial: config.confirm.initial_interval,
+                max: config.confirm.max_interval,
+            },
+            give_up_after: config.confirm.give_up_after,
+        }),
+    }
+}
+
+/// The loops, and what ended the first that ended by itself.
+pub(super) struct Loops {
+    tasks: TaskTracker,
+    steps: TaskTracker,
+    reporter: Reporter,
+    ended: Arc<Ended>,
+}
+
+#[derive(Default)]
+struct Ended {
+    error: Mutex<Option<DaemonError>>,
+    happened: Notify,
+}
+
+impl Ended {
+    fn set(&self, error: DaemonError) {
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+        self.happened.notify_one();
+    }
+}
+
+impl Loops {
+    pub(super) async fn start(
+        parts: &Parts,
+        config: &Config,
+        identity: Identity,
+        stop: &CancellationToken,
+    ) -> Result<Self, DaemonError> {
+        let steps = TaskTracker::new();
+        let path = &config.database.path;
+        let (watch, wakes) = Watch::new(store::connect(path, Access::Read).await?, path);
+        let reporter = Reporter::new(
+            parts.store.clone(),
+            parts.line.clone(),
+            parts.tokens.clone(),
+            parts.clock.clone(),
+            identity,
+        );
+        let loops = Self {
+            tasks: TaskTracker::new(),
+            steps: steps.clone(),
+            reporter: reporter.clone(),
+            ended: Arc::default(),
+        };
+        let provisioner = Provisioner::new(
+            provisioner::Parts {
+                store: parts.store.clone(),
+                weixin: parts.weixin.clone(),
+                tokens: parts.tokens.clone(),
+                line: parts.line.clone(),
+                policy: policy(config),
+                clock: parts.clock.clone(),
+                request_timeout: config.api.request_timeout,
+                max_in_flight: config.api.max_in_flight as usize,
+            },
+            steps,
+        );
+        let retention = Retention {
+            attempts: config.retention.attempts,
+            status: config.retention.status,
+            schedule: config.retention.schedule.clone(),
+        };
+        let (tokens, clock, store) = (parts.tokens.clone(), parts.clock.clone(), parts.store.clone());
+        // What somebody has paused is not called before the first look at it.
+        reporter.look_at_paused().await?;
+        loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
+        loops.spawn(
+            "token",
+            tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()),
+        );
+        for call in Call::ALL {
+            loops.spawn(
+                call.as_str(),
+                provisioner.clone().run(call, wakes.clone(), stop.clone()),
+            );
+        }
+        loops.spawn(
+            "housekeeping",
+            housekeeping::run(store, retention, clock, stop.clone()),
+        );
+        let watch = watch.run(stop.clone());
+        loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
+        Ok(loops)
+    }
+
+    fn spawn<E: Into<DaemonError> + Send + 'static>(
+        &self,
+        name: &'static str,
+        run: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let task = self.tasks.spawn(run);
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => ended.set(error.into()),
+                Err(_) => ended.set(DaemonError::Panicked(name)),
+            }
+        });
+    }
+
+    /// Returns when it is time to stop: because somebody wants it, or because a loop ended by itself.
+    pub(super) async fn until_stop(&self, stop: &CancellationToken) -> Result<(), DaemonError> {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.ended.happened.notified() => {}
+        }
+        let error = self
+            .ended
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Waits for the loops and for what is in flight, no longer than `bound`; then says that we have stopped.
+    pub(super) async fn finish(self, bound: Duration) {
+        self.tasks.close();
+        self.steps.close();
+        let all = async {
+            self.tasks.wait().await;
+            self.steps.wait().await;
+            self.reporter.stopped().await
+        };
+        match tokio::time::timeout(bound, all).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the stop could not be written down"),
+            Err(_) => {
+                let in_flight = self.steps.len();
+                tracing::warn!(
+                    in_flight,
+                    "stopped before all was settled; what is left is looked at first at the next start"
+                );
+            }
+        }
+    }
+}

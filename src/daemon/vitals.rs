@@ -1,0 +1,218 @@
+//! The reporter: how the daemon is, in the `service` row and to systemd; and the way back, `service.paused`.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::line::{Condition, Line};
+use crate::store::{Identity, Store, StoreError, Vitals};
+use crate::token::{Tokens, Trouble, TroubleKind};
+use crate::wake::Wakes;
+
+/// How often `heartbeat_at` is written.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Counting states may take this share of the time at most: it reads an index of all requests ever made.
+const TALLY_SHARE: u32 = 1000;
+
+const PAUSED_REASON: &str = "service.paused is 1";
+const PAUSED_REMEDY: &str =
+    "Run `staticstored resume`, or UPDATE service SET paused = 0, when calls may go on.";
+
+/// Tells systemd; without one, nobody.
+pub(super) fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Reporter {
+    store: Store,
+    line: Line,
+    tokens: Tokens,
+    clock: Clock,
+    identity: Identity,
+}
+
+impl Reporter {
+    pub(super) fn new(store: Store, line: Line, tokens: Tokens, clock: Clock, identity: Identity) -> Self {
+        Self {
+            store,
+            line,
+            tokens,
+            clock,
+            identity,
+        }
+    }
+
+    /// Reports each change and a heartbeat until `stop`.
+    pub(super) async fn run(self, mut wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+        let mut condition = self.line.condition();
+        let mut token = self.tokens.state();
+        let mut tally = Tally::default();
+        loop {
+            condition.mark_unchanged();
+            token.mark_unchanged();
+            let vitals = self.vitals();
+            tell(&vitals, tally.read(&self.store).await?);
+            self.store.set_vitals(vitals).await?;
+            let heartbeat = self.clock.sleep(HEARTBEAT);
+            tokio::pin!(heartbeat);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    // The senders live as long as the line and the tokens, which we hold.
+                    _ = condition.changed() => break,
+                    _ = token.changed() => break,
+                    () = &mut heartbeat => break,
+                    changed = wakes.changed() => match changed {
+                        Ok(()) => self.look_at_paused().await?,
+                        Err(_) => return Ok(()),
+                    },
+                }
+            }
+        }
+    }
+
+    /// Obeys `service.paused`.
+    pub(super) async fn look_at_paused(&self) -> Result<(), StoreError> {
+        self.line.set_paused(self.store.paused().await?);
+        Ok(())
+    }
+
+    /// Says that we have stopped.
+    pub(super) async fn stopped(&self) -> Result<(), StoreError> {
+        let vitals = Vitals {
+            state: "stopped",
+            reason: None,
+            remedy: None,
+            errcode: None,
+            ..self.vitals()
+        };
+        self.store.set_vitals(vitals).await
+    }
+
+    fn vitals(&self) -> Vitals {
+        let state = self.tokens.state().borrow().clone();
+        let live = self.tokens.current();
+        let (word, why) = explain(
+            &self.line.condition().borrow(),
+            live.is_some(),
+            state.trouble.as_ref(),
+        );
+        Vitals {
+            identity: self.identity.clone(),
+            state: word,
+            reason: why.reason,
+            remedy: why.remedy,
+            errcode: why.errcode,
+            token_expires_at: live.as_ref().map(|token| token.expires_at),
+            token_refreshed_at: live.as_ref().map(|token| token.obtained_at),
+            heartbeat_at: self.clock.now(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Why {
+    reason: Option<String>,
+    remedy: Option<String>,
+    errcode: Option<i64>,
+}
+
+/// What is in the way comes first: a pause, then the lack of a token, then the line.
+fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'static str, Why) {
+    let because = trouble.map(Trouble::why).unwrap_or_default();
+    match (line, has_token, trouble) {
+        (Condition::Paused, ..) => (
+            "paused",
+            Why {
+                reason: Some(PAUSED_REASON.into()),
+                remedy: Some(PAUSED_REMEDY.into()),
+                errcode: None,
+            },
+        ),
+        (_, false, Some(trouble)) if trouble.kind == TroubleKind::Ticket => ("waiting_for_ticket", because),
+        (_, false, Some(trouble)) if trouble.kind == TroubleKind::Blocked => ("blocked", because),
+        (Condition::Blocked(fault), ..) => (
+            "blocked",
+            Why {
+                reason: Some(fault.reason.clone()),
+                remedy: Some(fault.remedy.clone()),
+                errcode: fault.errcode,
+            },
+        ),
+        (Condition::Busy, true, _) => {
+            let reason =
+                "Weixin is busy or out of reach; one call at a time probes until it passes".to_owned();
+            (
+                "running",
+                Why {
+                    reason: Some(reason),
+                    ..Why::default()
+                },
+            )
+        }
+        // Running, and yet somebody should know: no token for the moment, or no new one.
+        _ => ("running", because),
+    }
+}
+
+impl Trouble {
+    fn why(&self) -> Why {
+        Why {
+            reason: Some(self.reason.clone()),
+            remedy: self.remedy.clone(),
+            errcode: self.errcode,
+        }
+    }
+}
+
+/// The line that `systemctl status` shows.
+fn tell(vitals: &Vitals, tally: &str) {
+    let token = match vitals.token_expires_at {
+        Some(at) => format!("token until {}", at.with_timezone(&chrono::Local).format("%H:%M")),
+        None => "no token".to_owned(),
+    };
+    let reason = vitals
+        .reason
+        .as_deref()
+        .map(|reason| format!("; {reason}"))
+        .unwrap_or_default();
+    let state = if vitals.state == "running" {
+        String::new()
+    } else {
+        format!("{}: ", vitals.state)
+    };
+    notify(&[NotifyState::Status(&format!("{state}{tally}; {token}{reason}"))]);
+}
+
+/// The number of requests in each state, counted anew only as often as that is cheap.
+#[derive(Default)]
+struct Tally {
+    text: String,
+    due: Option<(Stopwatch, Duration)>,
+}
+
+impl Tally {
+    async fn read(&mut self, store: &Store) -> Result<&str, StoreError> {
+        if self
+            .due
+            .as_ref()
+            .is_none_or(|(since, wait)| since.elapsed() >= *wait)
+        {
+            let watch = Stopwatch::start();
+            let counts = store.tally().await?;
+            let count = |(state, n): &(String, u64)| format!("{state} {n}");
+            self.text = counts.iter().map(count).collect::<Vec<_>>().join(", ");
+            if self.text.is_empty() {
+                self.text = "no requests".to_owned();
+            }
+            self.due = Some((Stopwatch::start(), watch.elapsed() * TALLY_SHARE));
+        }
+        Ok(&self.text)
+    }
+}

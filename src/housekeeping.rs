@@ -1,0 +1,103 @@
+//! What the cron schedule wakes: pruning, a checkpoint, `PRAGMA optimize`.
+//!
+//! tokio-cron-scheduler only rings the bell. It fires early, starts runs on top of each other and does not wait at
+//! shutdown; the loop here does none of that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Timestamp};
+use crate::store::{Store, StoreError};
+
+/// What is kept, and when the rest is pruned.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// How long the history of calls is kept; `None`: for ever.
+    pub attempts: Option<Duration>,
+    /// How long the status of a finished request is kept; `None`: for ever.
+    pub status: Option<Duration>,
+    /// A cron expression of six fields, local time.
+    pub schedule: String,
+}
+
+/// Why housekeeping ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum HousekeepingError {
+    /// The schedule can't be followed.
+    #[error("the schedule of housekeeping cannot be followed")]
+    Schedule(#[from] JobSchedulerError),
+    /// The database can't be used any more.
+    #[error("housekeeping cannot use the database")]
+    Store(#[from] StoreError),
+}
+
+/// Keeps house on schedule until `stop`.
+///
+/// # Errors
+/// When the schedule can't be followed, or the database can't be used any more.
+pub async fn run(
+    store: Store,
+    retention: Retention,
+    clock: Clock,
+    stop: CancellationToken,
+) -> Result<(), HousekeepingError> {
+    let bell = Arc::new(Notify::new());
+    let mut scheduler = JobScheduler::new().await?;
+    let ring = bell.clone();
+    scheduler
+        .add(Job::new_tz(
+            retention.schedule.as_str(),
+            chrono::Local,
+            move |_, _| ring.notify_one(),
+        )?)
+        .await?;
+    scheduler.start().await?;
+    while stop.run_until_cancelled(bell.notified()).await.is_some() {
+        keep(&store, &retention, clock.now(), &stop).await?;
+    }
+    scheduler.shutdown().await?;
+    Ok(())
+}
+
+/// One run, in pieces; a stop ends it between two.
+///
+/// # Errors
+/// When the database can't be used any more.
+pub async fn keep(
+    store: &Store,
+    retention: &Retention,
+    now: Timestamp,
+    stop: &CancellationToken,
+) -> Result<(), StoreError> {
+    let cutoff = |kept: Duration| {
+        chrono::Duration::from_std(kept)
+            .ok()
+            .and_then(|kept| now.checked_sub_signed(kept))
+    };
+    let mut attempts = 0;
+    if let Some(cutoff) = retention.attempts.and_then(cutoff) {
+        loop {
+            let pruned = store.prune_attempts(cutoff).await?;
+            attempts += pruned;
+            if pruned == 0 || stop.is_cancelled() {
+                break;
+            }
+        }
+    }
+    if let Some(cutoff) = retention.status.and_then(cutoff) {
+        let mut after = String::new();
+        while let Some(last) = store.prune_status(cutoff, &after).await?
+            && !stop.is_cancelled()
+        {
+            after = last;
+        }
+    }
+    let tickets = store.prune_tickets().await?;
+    store.optimize().await?;
+    tracing::info!(attempts, tickets, "kept house");
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! The line's arithmetic: how many calls may be in flight now. Pure but for being changed in place.
+
+use std::time::Duration;
+
+use super::Verdict;
+use crate::clock::{Timestamp, after};
+use crate::outcome::Backoff;
+use crate::request::Call;
+
+/// Busy answers in a row, with no other between them, before the line shrinks: a few are nobody's trend.
+const BUSY_BEFORE_SHRINKING: u32 = 3;
+/// Between the probes of a busy line.
+const BUSY_REST: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
+/// Between the probes of a faulty line.
+const FAULT_REST: Backoff = Backoff {
+    initial: Duration::from_secs(5),
+    max: Duration::from_secs(300),
+};
+
+/// A fault of the whole line, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Weixin's code, where one came.
+    pub errcode: Option<i64>,
+    /// What Weixin said, or what happened.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// How the line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It works.
+    Open,
+    /// It has shrunk to a probe: Weixin is busy or out of reach.
+    Busy,
+    /// It stands still but for a probe now and then.
+    Blocked(Fault),
+    /// Somebody wants it so.
+    Paused,
+}
+
+/// The answer to "may I call now?".
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Granted {
+        permits: usize,
+        epoch: u64,
+    },
+    None,
+    /// Not before then, unless something changes.
+    Until(Timestamp),
+}
+
+#[derive(Debug)]
+pub(super) struct Gauge {
+    most: usize,
+    window: usize,
+    pub(super) in_flight: usize,
+    /// Counts the times that the line shrank. A call that was begun before the last time says nothing new.
+    epoch: u64,
+    busy_in_a_row: u32,
+    /// Probes in a row that met the same: makes their intervals grow.
+    rests: u32,
+    rest_until: Option<Timestamp>,
+    fault: Option<Fault>,
+    /// The call that met the last fault: until that one works again, the intervals go on growing.
+    faulty_call: Option<Call>,
+    pub(super) paused: bool,
+    pub(super) waiting: [bool; 2],
+    last_granted: Option<Call>,
+}
+
+impl Gauge {
+    pub(super) fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self {
+            most,
+            window: most,
+            in_flight: 0,
+            epoch: 0,
+            busy_in_a_row: 0,
+            rests: 0,
+            rest_until: None,
+            fault: None,
+            faulty_call: None,
+            paused: false,
+            waiting: [false; 2],
+            last_granted: None,
+        }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        match &self.fault {
+            _ if self.paused => Condition::Paused,
+            Some(fault) => Condition::Blocked(fault.clone()),
+            None if self.rest_until.is_some() => Condition::Busy,
+            None => Condition::Open,
+        }
+    }
+
+    pub(super) fn take(&mut self, call: Call, most: usize, now: Timestamp) -> Room {
+        if self.paused {
+            return Room::None;
+        }
+        if let Some(rest_until) = self.rest_until {
+            if self.in_flight > 0 {
+                return Room::None;
+            }
+            if rest_until > now {
+                return Room::Until(rest_until);
+            }
+        }
+        let free = self.window.saturating_sub(self.in_flight);
+        let permits = self.share(call, free).min(most);
+        if permits == 0 {
+            return Room::None;
+        }
+        self.in_flight += permits;
+        self.last_granted = Some(call);
+        Room::Granted {
+            permits,
+            epoch: self.epoch,
+        }
+    }
+
+    /// What of the free room is for this lane: all of it, or half where the other lane waits too; the last place in turns.
+    fn share(&self, call: Call, free: usize) -> usize {
+        let other = match call {
+            Call::Create => Call::Describe,
+            Call::Describe => Call::Create,
+        };
+        match free {
+            _ if !self.waiting[other as usize] => free,
+            1 => usize::from(self.last_granted != Some(call)),
+            _ => free.div_ceil(2),
+        }
+    }
+
+    pub(super) fn report(&mut self, call: Call, epoch: u64, verdict: &Verdict, now: Timestamp, draw: f64) {
+        match verdict {
+            Verdict::Works => self.works(call, epoch),
+            Verdict::Busy => self.busy(epoch, now, draw),
+            Verdict::Faulty(fault) => self.faulty(call, epoch, fault, now, draw),
+        }
+    }
+
+    fn works(&mut self, call: Call, epoch: u64) {
+        self.busy_in_a_row = 0;
+        if epoch != self.epoch {
+            return;
+        }
+        if self.faulty_call.is_none_or(|faulty| faulty == call) {
+            self.rests = 0;
+            self.faulty_call = None;
+        }
+        self.fault = None;
+        self.rest_until = None;
+        self.window = self.window.saturating_mul(2).min(self.most);
+    }
+
+    fn busy(&mut self, epoch: u64, now: Timestamp, draw: f64) {
+        self.busy_in_a_row = self.busy_in_a_row.saturating_add(1);
+        if epoch != self.epoch {
+            return;
+        }
+        if self.rest_until.is_some() || (self.window == 1 && self.busy_in_a_row >= BUSY_BEFORE_SHRINKING) {
+            let rest = if self.fault.is_some() {
+                FAULT_REST
+            } else {
+                BUSY_REST
+            };
+            self.rest(rest, now, draw);
+        } else if self.busy_in_a_row >= BUSY_BEFORE_SHRINKING {
+            self.window /= 2;
+            self.epoch += 1;
+        }
+    }
+
+    fn faulty(&mut self, call: Call, epoch: u64, fault: &Fault, now: Timestamp, draw: f64) {
+        self.busy_in_a_row = 0;
+        if epoch != self.epoch {
+            return;
+        }
+        self.fault = Some(fault.clone());
+        self.faulty_call = Some(call);
+        self.rest(FAULT_REST, now, draw);
+    }
+
+    /// One probe from now on, and that not before half to the whole of a bound that doubles.
+    fn rest(&mut self, backoff: Backoff, now: Timestamp, draw: f64) {
+        self.rests = self.rests.saturating_add(1);
+        self.window = 1;
+        self.epoch += 1;
+        self.rest_until = Some(after(now, backoff.bound(self.rests).mul_f64(0.5 + draw / 2.0)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn fault() -> Verdict {
+        Verdict::Faulty(Fault {
+            errcode: Some(61004),
+            reason: "ip".into(),
+            remedy: "add it".into(),
+        })
+    }
+
+    /// Takes one permit at `now` and reports at once; whether there was room.
+    fn call(gauge: &mut Gauge, call: Call, verdict: &Verdict, now: Timestamp) -> bool {
+        let Room::Granted { epoch, .. } = gauge.take(call, 1, now) else {
+            return false;
+        };
+        gauge.in_flight -= 1;
+        gauge.report(call, epoch, verdict, now, 1.0);
+        true
+    }
+
+    fn granted(room: &Room) -> usize {
+        if let Room::Granted { permits, .. } = room {
+            *permits
+        } else {
+            0
+        }
+    }
+
+    #[test]
+    fn a_working_line_grants_up_to_its_limit_and_no_more() {
+        let mut gauge = Gauge::new(16);
+        assert_eq!(granted(&gauge.take(Call::Create, 10, NOW)), 10);
+        assert_eq!(granted(&gauge.take(Call::Create, 10, NOW)), 6);
+        assert_eq!(gauge.take(Call::Create, 10, NOW), Room::None);
+    }
+
+    #[test]
+    fn a_few_busy_answers_among_good_ones_change_nothing() {
+        let mut gauge = Gauge::new(16);
+        for _ in 0..50 {
+            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, NOW));
+            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, NOW));
+            assert!(call(&mut gauge, Call::Create, &Verdict::Works, NOW));
+        }
+        assert_eq!((gauge.window, gauge.condition()), (16, Condition::Open));
+    }
+
+    #[test]
+    fn in_an_outage_the_line_shrinks_to_one_probe_at_growing_intervals_and_grows_back() {
+        let mut gauge = Gauge::new(16);
+        let mut calls = 0;
+        while call(&mut gauge, Call::Create, &Verdict::Busy, NOW) {
+            calls += 1;
+            assert!(calls < 20, "hammers");
+        }
+        assert_eq!(gauge.condition(), Condition::Busy);
+        let mut now = NOW;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let Room::Until(at) = gauge.take(Call::Create, 16, now) else {
+                panic!("no rest")
+            };
+            waits.push((at - now).num_seconds());
+            now = at;
+            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, now));
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+        now = after(now, BUSY_REST.max);
+        for room in [1, 2, 4, 8, 16, 16] {
+            let mut full = Vec::new();
+            while let Room::Granted { epoch, .. } = gauge.take(Call::Create, 1, now) {
+                full.push(epoch);
+            }
+            assert_eq!(full.len(), room);
+            gauge.in_flight = 0;
+            gauge.report(Call::Create, full[0], &Verdict::Works, now, 1.0);
+        }
+        assert_eq!(gauge.condition(), Condition::Open);
+    }
+
+    #[test]
+    fn calls_begun_before_the_line_shrank_do_not_shrink_it_again() {
+        let mut gauge = Gauge::new(16);
+        let Room::Granted { epoch, permits } = gauge.take(Call::Create, 16, NOW) else {
+            panic!("no room")
+        };
+        for _ in 0..permits {
+            gauge.in_flight -= 1;
+            gauge.report(Call::Create, epoch, &Verdict::Busy, NOW, 1.0);
+        }
+        assert_eq!(gauge.window, 8);
+    }
+
+    #[test]
+    fn a_fault_blocks_the_line_but_for_probes_until_a_call_works() {
+        let mut gauge = Gauge::new(16);
+        assert!(call(&mut gauge, Call::Create, &fault(), NOW));
+        assert!(matches!(gauge.condition(), Condition::Blocked(fault) if fault.errcode == Some(61004)));
+        let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else {
+            panic!("no rest")
+        };
+        assert!(call(&mut gauge, Call::Create, &fault(), at));
+        let Room::Until(later) = gauge.take(Call::Create, 16, at) else {
+            panic!("no rest")
+        };
+        assert!(later - at > at - NOW);
+        assert!(call(&mut gauge, Call::Create, &Verdict::Works, later));
+        assert_eq!(gauge.condition(), Condition::Open);
+    }
+
+    #[test]
+    fn a_fault_of_one_call_only_rests_longer_each_time_although_the_other_works() {
+        let mut gauge = Gauge::new(16);
+        let mut now = NOW;
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            assert!(call(&mut gauge, Call::Create, &fault(), now));
+            let Room::Until(at) = gauge.take(Call::Describe, 1, now) else {
+                panic!("no rest")
+            };
+            waits.push((at - now).num_seconds());
+            now = at;
+            assert!(call(&mut gauge, Call::Describe, &Verdict::Works, now));
+        }
+        assert_eq!(waits, [5, 10, 20, 40]);
+    }
+
+    #[test]
+    fn two_waiting_lanes_share_the_room_and_take_the_last_place_in_turns() {
+        let mut gauge = Gauge::new(4);
+        gauge.waiting = [true, true];
+        assert_eq!(granted(&gauge.take(Call::Create, 9, NOW)), 2);
+        assert_eq!(granted(&gauge.take(Call::Describe, 9, NOW)), 1);
+        assert_eq!(granted(&gauge.take(Call::Describe, 9, NOW)), 0);
+        assert_eq!(granted(&gauge.take(Call::Create, 9, NOW)), 1);
+    }
+
+    #[test]
+    fn a_paused_line_grants_nothing_until_it_is_resumed() {
+        let mut gauge = Gauge::new(4);
+        gauge.paused = true;
+        assert_eq!(
+            (gauge.take(Call::Create, 1, NOW), gauge.condition()),
+            (Room::None, Condition::Paused)
+        );
+        gauge.paused = false;
+        assert_eq!(granted(&gauge.take(Call::Create, 1, NOW)), 1);
+    }
+}

@@ -1,0 +1,87 @@
+//! A row becomes a call, its answer a meaning, the meaning an outcome, the outcome is settled.
+//!
+//! Two lanes, one for each call, since each has its own rate. A lane asks for permits first and claims no more rows than it
+//! got: what is claimed is called at once. Between claim and settle nothing returns early but settle itself.
+
+mod lane;
+mod step;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use lane::LaneError;
+
+use crate::clock::Clock;
+use crate::line::Line;
+use crate::outcome::Policy;
+use crate::request::Call;
+use crate::store::Store;
+use crate::token::Tokens;
+use crate::wake::Wakes;
+use crate::weixin::Weixin;
+
+/// What a lease leaves beyond the calls that a step can make, for the wait for a token and for the commit.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
+
+/// Everything that a step needs.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The API.
+    pub weixin: Weixin,
+    /// The token.
+    pub tokens: Tokens,
+    /// The permits.
+    pub line: Line,
+    /// What to do about answers.
+    pub policy: Policy,
+    /// The time.
+    pub clock: Clock,
+    /// How long one call may take.
+    pub request_timeout: Duration,
+    /// The most calls in flight: the most that is worth to be claimed at once.
+    pub max_in_flight: usize,
+}
+
+/// Provisions what waits in the queue.
+#[derive(Clone, Debug)]
+pub struct Provisioner {
+    parts: Arc<Parts>,
+    /// Says to a lane, by its call, that a row may have become ready.
+    nudges: Arc<[Notify; 2]>,
+    steps: TaskTracker,
+}
+
+impl Provisioner {
+    /// Puts it together; nothing runs yet. Steps run on `steps`.
+    #[must_use]
+    pub fn new(parts: Parts, steps: TaskTracker) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            nudges: Arc::new([Notify::new(), Notify::new()]),
+            steps,
+        }
+    }
+
+    /// Runs the lane for `call` until `stop`; its steps may still be under way then.
+    ///
+    /// # Errors
+    /// When the database can't be used any more.
+    pub async fn run(self, call: Call, wakes: Wakes, stop: CancellationToken) -> Result<(), LaneError> {
+        lane::Lane::new(self, call, wakes, stop).run().await
+    }
+
+    fn nudge(&self, call: Call) {
+        self.nudges[call as usize].notify_one();
+    }
+
+    /// How long a claim holds.
+    fn lease(&self) -> Duration {
+        self.parts.request_timeout * (step::MOST_CALLS as u32) + LEASE_MARGIN
+    }
+}

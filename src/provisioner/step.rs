@@ -1,0 +1,145 @@
+//! A step: one claimed request, from its call to its settlement.
+
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use super::Provisioner;
+use crate::clock::Timestamp;
+use crate::credential::Token;
+use crate::line::{Permit, Verdict};
+use crate::outcome::{Final, Meaning, Next, Outcome, Word};
+use crate::request::{Call, Request};
+use crate::store::{Attempt, Settlement};
+use crate::weixin::{Reply, rid};
+
+/// The most calls of one step: the first, and one for each new token that it was given.
+pub(super) const MOST_CALLS: usize = 3;
+
+/// What the calls of a step came to.
+struct Called {
+    meaning: Meaning,
+    attempts: Vec<Attempt>,
+    errcode: Option<i64>,
+    errmsg: String,
+}
+
+impl Provisioner {
+    /// Makes the call, decides, settles.
+    pub(super) async fn step(self, request: Request, permit: Permit, token: Arc<Token>) {
+        let span = tracing::info_span!("request", env = %request.env, call = request.call.as_str());
+        self.step_in_span(request, permit, token).instrument(span).await;
+    }
+
+    async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>) {
+        let called = self.call(&request, token).await;
+        if let Some(verdict) = Verdict::of(&called.meaning, called.errcode, &called.errmsg) {
+            permit.report(&verdict);
+        }
+        // The next call may go out while this one is being written down.
+        drop(permit);
+        let now = self.parts.clock.now();
+        let outcome = self
+            .parts
+            .policy
+            .decide(&request, &called.meaning, now, fastrand::f64());
+        self.settle(request, called, outcome, now).await;
+    }
+
+    /// Makes the call, again with another token where Weixin refuses the one it had.
+    async fn call(&self, request: &Request, mut token: Arc<Token>) -> Called {
+        let mut attempts = Vec::with_capacity(1);
+        loop {
+            let at = self.parts.clock.now();
+            let reply = match request.call {
+                Call::Create => self.parts.weixin.create(&request.env, &token).await,
+                Call::Describe => self.parts.weixin.describe(&request.env, &token).await,
+            };
+            let meaning = reply.meaning();
+            let (errcode, errmsg) = (reply.errcode(), reply.errmsg());
+            attempts.push(attempt(request.call, at, &reply, errmsg.clone()));
+            if meaning == Meaning::Token
+                && attempts.len() < MOST_CALLS
+                && let Some(other) = self.parts.tokens.reject(&token).await
+            {
+                token = other;
+                continue;
+            }
+            return Called {
+                meaning,
+                attempts,
+                errcode,
+                errmsg,
+            };
+        }
+    }
+
+    async fn settle(&self, request: Request, mut called: Called, outcome: Outcome, now: Timestamp) {
+        if let Some(last) = called.attempts.last_mut() {
+            last.outcome = outcome.word.as_str();
+        }
+        log(&outcome, &called);
+        let next = match &outcome.next {
+            Next::Again { call, at, .. } => Some((*call, *at)),
+            Next::Finish(_) => None,
+        };
+        let settlement = Settlement {
+            id: request.id,
+            claim: request.claim,
+            rid: rid(&called.errmsg).map(str::to_owned),
+            env: request.env,
+            outcome,
+            attempts: called.attempts,
+            claimed_for: request.call,
+            now,
+        };
+        if let Err(error) = self.parts.store.settle(settlement).await {
+            // Its lease ends, and it is looked at again.
+            tracing::error!(%error, "the outcome could not be written down; the request is looked at again");
+        }
+        match next {
+            // Both lanes wait for the time when the next row is due.
+            Some((_, Some(_))) => Call::ALL.into_iter().for_each(|call| self.nudge(call)),
+            Some((call, None)) => self.nudge(call),
+            None => {}
+        }
+    }
+}
+
+fn attempt(call: Call, at: Timestamp, reply: &Reply, errmsg: String) -> Attempt {
+    Attempt {
+        at,
+        call,
+        errcode: reply.errcode(),
+        errmsg,
+        http_status: reply.http_status,
+        latency_ms: u64::try_from(reply.latency.as_millis()).unwrap_or(u64::MAX),
+        outcome: Word::Token.as_str(),
+    }
+}
+
+/// One line at `info` for a request that is finished; the rest is for whoever follows closely.
+fn log(outcome: &Outcome, called: &Called) {
+    let (errcode, errmsg) = (called.errcode, called.errmsg.as_str());
+    match &outcome.next {
+        Next::Finish(Final::Online) => tracing::info!("online"),
+        Next::Finish(Final::Accepted) => tracing::info!("accepted"),
+        Next::Finish(Final::Failed) => {
+            tracing::info!(
+                weixin.errcode = errcode,
+                errmsg,
+                remedy = outcome.remedy,
+                "failed"
+            );
+        }
+        Next::Again { at, .. } => {
+            tracing::debug!(
+                outcome = outcome.word.as_str(),
+                weixin.errcode = errcode,
+                errmsg,
+                next_attempt_at = at.map(crate::clock::text),
+                "settled"
+            );
+        }
+    }
+}

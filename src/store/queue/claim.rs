@@ -1,0 +1,139 @@
+//! Claiming rows, and letting the claims of the dead go.
+
+use sqlx::SqliteConnection;
+
+use super::{ClaimOrder, Claimed, MOST_DUE};
+use crate::clock::{parse, text};
+use crate::request::{Call, Env, Progress, Request};
+use crate::store::StoreError;
+
+/// A claimed row as it stands.
+struct Row {
+    id: i64,
+    env: String,
+    priority: i64,
+    failures: i64,
+    unknowns: i64,
+    failing_since: Option<String>,
+    accepted_at: Option<String>,
+    looks: i64,
+}
+
+/// Claims what is ready, the most urgent first, after making ready what has come due.
+pub(in crate::store) async fn claim(
+    connection: &mut SqliteConnection,
+    order: &ClaimOrder,
+) -> Result<Claimed, StoreError> {
+    let became_ready = make_ready(connection, order).await?;
+    let mut rows = take(connection, order).await?;
+    if rows.is_empty() {
+        return Ok(Claimed {
+            requests: Vec::new(),
+            became_ready,
+        });
+    }
+    rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
+    show_opening(connection, order, &rows).await?;
+    let requests = rows
+        .into_iter()
+        .map(|row| row.believe(order))
+        .collect::<Result<_, _>>()?;
+    Ok(Claimed {
+        requests,
+        became_ready,
+    })
+}
+
+async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<u64, StoreError> {
+    let now = text(order.now);
+    let made = sqlx::query!(
+        r#"UPDATE queue SET due_at = NULL, claim = NULL
+            WHERE id IN (SELECT id FROM (SELECT id FROM queue
+                                          WHERE claim IS NULL AND due_at IS NOT NULL AND due_at <= ?1
+                                          ORDER BY due_at LIMIT ?2)
+                         UNION ALL
+                         SELECT id FROM (SELECT id FROM queue
+                                          WHERE claim IS NOT NULL AND due_at <= ?1
+                                          ORDER BY due_at LIMIT ?2))"#,
+        now,
+        MOST_DUE
+    )
+    .execute(connection)
+    .await?;
+    Ok(made.rows_affected())
+}
+
+async fn take(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<Vec<Row>, StoreError> {
+    let (call, lease_until) = (order.call.as_str(), text(order.lease_until));
+    let most = i64::try_from(order.most).unwrap_or(i64::MAX);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"UPDATE queue SET claim = ?1, call = 'describe', due_at = ?2
+            WHERE id IN (SELECT id FROM queue
+                          WHERE claim IS NULL AND due_at IS NULL AND call = ?3
+                          ORDER BY priority DESC, id LIMIT ?4)
+        RETURNING id AS "id!", env, priority, failures, unknowns, failing_since, accepted_at, looks"#,
+        order.claim,
+        lease_until,
+        call,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// A call is under way: `status` says so, and a create is counted before it is made, so that one that a crash
+/// hides is remembered.
+async fn show_opening(
+    connection: &mut SqliteConnection,
+    order: &ClaimOrder,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    let envs: Vec<&str> = rows.iter().map(|row| row.env.as_str()).collect();
+    let envs = serde_json::Value::from(envs).to_string();
+    let creates = i64::from(order.call == Call::Create);
+    let now = text(order.now);
+    sqlx::query!(
+        r#"UPDATE status
+              SET state = 'opening', attempts = attempts + ?2, create_sent = max(create_sent, ?2), updated_at = ?3
+            WHERE env IN (SELECT value FROM json_each(?1)) AND (?2 = 1 OR state <> 'opening')"#,
+        envs,
+        creates,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Row {
+    fn believe(self, order: &ClaimOrder) -> Result<Request, StoreError> {
+        let env = Env::parse(&self.env).map_err(|error| StoreError::Row {
+            id: self.id,
+            why: error.to_string(),
+        })?;
+        let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+        Ok(Request {
+            id: self.id,
+            claim: order.claim,
+            env,
+            call: order.call,
+            progress: Progress {
+                failures: count(self.failures),
+                unknowns: count(self.unknowns),
+                failing_since: self.failing_since.as_deref().and_then(parse),
+                accepted_at: self.accepted_at.as_deref().and_then(parse),
+                looks: count(self.looks),
+            },
+        })
+    }
+}
+
+/// Lets every claim go. What they left says what to do next.
+pub(in crate::store) async fn release(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let released = sqlx::query!("UPDATE queue SET claim = NULL, due_at = NULL WHERE claim IS NOT NULL")
+        .execute(connection)
+        .await?;
+    Ok(released.rows_affected())
+}

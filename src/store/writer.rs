@@ -1,0 +1,245 @@
+//! The one writer: what arrives while a commit is running goes into the next one.
+//!
+//! A group is one transaction, and a transaction is a few statements however many rows it is about: each statement is a
+//! hop to SQLite's thread, each commit an fsync. What passes (another program's lock, a full disk) is tried
+//! again until it is written: an outcome is never dropped because the disk was full.
+
+use std::time::Duration;
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::queue::{self, ClaimOrder, Claimed, Settlement};
+use super::service::{self, Vitals};
+use super::{StoreError, housekeeping, tickets};
+use crate::clock::{Clock, Timestamp};
+
+/// Orders that wait for the writer.
+const WAITING: usize = 4096;
+/// The most orders in one transaction: it is to stay a matter of milliseconds, for other programs wait for it.
+const LARGEST_GROUP: usize = 256;
+/// Between two tries when the database can't be written for now.
+const RETRY: Duration = Duration::from_millis(200);
+/// How many tries pass between two lines in the log.
+const TRIES_PER_WARNING: u32 = 50;
+
+/// Something to write.
+#[derive(Debug)]
+pub(super) enum Order {
+    Claim(ClaimOrder, oneshot::Sender<Result<Claimed, StoreError>>),
+    Settle(Box<Settlement>, oneshot::Sender<Result<(), StoreError>>),
+    Change(Change, oneshot::Sender<Result<u64, StoreError>>),
+}
+
+/// A write that is not part of the flow of requests.
+#[derive(Debug)]
+pub(super) enum Change {
+    Vitals(Box<Vitals>),
+    Release,
+    PushAsked(Timestamp),
+    PruneTickets,
+    PruneAttempts(Vec<i64>),
+    PruneStatus(Vec<String>),
+    Optimize,
+}
+
+/// The way to the writer.
+#[derive(Clone, Debug)]
+pub(super) struct Writer(mpsc::Sender<Order>);
+
+impl Writer {
+    pub(super) fn start(connection: SqliteConnection, clock: Clock, tasks: &TaskTracker) -> Self {
+        let (orders, inbox) = mpsc::channel(WAITING);
+        tasks.spawn(run(connection, clock, inbox));
+        Self(orders)
+    }
+
+    /// Hands an order over and waits until it is committed.
+    pub(super) async fn write<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Order,
+    ) -> Result<T, StoreError> {
+        let (done, committed) = oneshot::channel();
+        self.0.send(order(done)).await.map_err(|_| StoreError::Gone)?;
+        committed.await.map_err(|_| StoreError::Gone)?
+    }
+}
+
+async fn run(mut connection: SqliteConnection, clock: Clock, mut inbox: mpsc::Receiver<Order>) {
+    let mut group = Vec::with_capacity(LARGEST_GROUP);
+    while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
+        write_group(&mut connection, &clock, std::mem::take(&mut group)).await;
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
+    }
+}
+
+async fn write_group(connection: &mut SqliteConnection, clock: &Clock, group: Vec<Order>) {
+    let mut group = Group::from(group);
+    match until_written(connection, clock, &mut group).await {
+        Ok(()) => group.reply(),
+        Err(error) if group.len() == 1 => group.refuse(error),
+        Err(error) => {
+            // One of them can't be written. The others must not suffer for it.
+            tracing::error!(%error, "a group of writes failed; each is tried alone");
+            for order in group.take_apart() {
+                let mut alone = Group::from(vec![order]);
+                match until_written(connection, clock, &mut alone).await {
+                    Ok(()) => alone.reply(),
+                    Err(error) => alone.refuse(error),
+                }
+            }
+        }
+    }
+}
+
+async fn until_written(
+    connection: &mut SqliteConnection,
+    clock: &Clock,
+    group: &mut Group,
+) -> Result<(), StoreError> {
+    let mut tries = 0_u32;
+    loop {
+        match group.write(connection).await {
+            Err(error) if error.passes() => {
+                if tries.is_multiple_of(TRIES_PER_WARNING) {
+                    tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
+                }
+                tries += 1;
+                // Real time: it is the disk that is waited for.
+                tokio::time::sleep(RETRY).await;
+            }
+            result => {
+                if tries > 0 && result.is_ok() {
+                    tracing::info!(tries, at = %clock.now(), "the database can be written again");
+                }
+                return result;
+            }
+        }
+    }
+}
+
+type Claim = (
+    ClaimOrder,
+    oneshot::Sender<Result<Claimed, StoreError>>,
+    Option<Claimed>,
+);
+
+/// Orders that share a transaction, by kind: settlements first, so that claims see what they leave ready.
+#[derive(Default)]
+struct Group {
+    settlements: Vec<Settlement>,
+    settled: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    changes: Vec<(Change, oneshot::Sender<Result<u64, StoreError>>, u64)>,
+    claims: Vec<Claim>,
+}
+
+impl From<Vec<Order>> for Group {
+    fn from(orders: Vec<Order>) -> Self {
+        let mut group = Self::default();
+        for order in orders {
+            match order {
+                Order::Settle(settlement, done) => {
+                    group.settlements.push(*settlement);
+                    group.settled.push(done);
+                }
+                Order::Change(change, done) => group.changes.push((change, done, 0)),
+                Order::Claim(order, done) => group.claims.push((order, done, None)),
+            }
+        }
+        group
+    }
+}
+
+impl Group {
+    fn len(&self) -> usize {
+        self.settlements.len() + self.changes.len() + self.claims.len()
+    }
+
+    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        if !self.settlements.is_empty() {
+            queue::settle(&mut transaction, &self.settlements).await?;
+        }
+        for (change, _, rows) in &mut self.changes {
+            *rows = change.write(&mut transaction).await?;
+        }
+        for (order, _, claimed) in &mut self.claims {
+            *claimed = Some(queue::claim(&mut transaction, order).await?);
+        }
+        transaction.commit().await?;
+        if self
+            .changes
+            .iter()
+            .any(|(change, _, _)| matches!(change, Change::Optimize))
+        {
+            // After the transaction: a checkpoint can't run within one. What is committed must not be tried again.
+            if let Err(error) = housekeeping::optimize(connection).await {
+                tracing::warn!(%error, "the database could not be optimized; the next run tries again");
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(self) {
+        // Whoever asked may be gone; the write stands all the same.
+        for done in self.settled {
+            let _ = done.send(Ok(()));
+        }
+        for (_, done, rows) in self.changes {
+            let _ = done.send(Ok(rows));
+        }
+        for (_, done, claimed) in self.claims {
+            let _ = done.send(Ok(claimed.unwrap_or_default()));
+        }
+    }
+
+    /// Tells the only one in the group why it was not written.
+    fn refuse(mut self, error: StoreError) {
+        if let Some(done) = self.settled.pop() {
+            let _ = done.send(Err(error));
+        } else if let Some((_, done, _)) = self.changes.pop() {
+            let _ = done.send(Err(error));
+        } else if let Some((_, done, _)) = self.claims.pop() {
+            let _ = done.send(Err(error));
+        }
+    }
+
+    fn take_apart(self) -> Vec<Order> {
+        let settle = |(settlement, done)| Order::Settle(Box::new(settlement), done);
+        let mut orders: Vec<Order> = self
+            .settlements
+            .into_iter()
+            .zip(self.settled)
+            .map(settle)
+            .collect();
+        orders.extend(
+            self.changes
+                .into_iter()
+                .map(|(change, done, _)| Order::Change(change, done)),
+        );
+        orders.extend(
+            self.claims
+                .into_iter()
+                .map(|(order, done, _)| Order::Claim(order, done)),
+        );
+        orders
+    }
+}
+
+impl Change {
+    async fn write(&self, connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+        match self {
+            Self::Vitals(vitals) => service::write(connection, vitals).await,
+            Self::Release => queue::release(connection).await,
+            Self::PushAsked(at) => service::push_asked(connection, *at).await,
+            Self::PruneTickets => tickets::prune(connection).await,
+            Self::PruneAttempts(ids) => housekeeping::prune_attempts(connection, ids).await,
+            Self::PruneStatus(envs) => housekeeping::prune_status(connection, envs).await,
+            // Done after the group's commit.
+            Self::Optimize => Ok(0),
+        }
+    }
+}

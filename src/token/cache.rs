@@ -1,0 +1,174 @@
+//! The cache file: a token outlives a restart, so that a restart fetches none.
+//!
+//! Written to a temporary file with mode 0600, synced, renamed: a reader finds the old one or the new one, whole. What
+//! can't be read, or is about another platform, counts as none: a token can be fetched anew.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::clock::{Timestamp, parse, text};
+use crate::credential::Token;
+
+/// A cache file is no larger than this, in bytes.
+const LARGEST: u64 = 8 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct Cached {
+    component_appid: String,
+    api: String,
+    component_access_token: String,
+    obtained_at: String,
+    expires_at: String,
+}
+
+/// Reads the token, where there is one of this platform that is still live.
+pub(super) fn load(settings: &Settings, now: Timestamp) -> Option<Token> {
+    let path = &settings.cache_file;
+    let cached = match read(path) {
+        Ok(cached) => cached,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            // serde_json's own words could quote the token.
+            let error = if error.kind() == io::ErrorKind::InvalidData {
+                "it is no cache file".into()
+            } else {
+                error.to_string()
+            };
+            tracing::warn!(path = %path.display(), error, "the token's cache file cannot be used; a token is fetched");
+            return None;
+        }
+    };
+    if cached.component_appid != settings.appid || cached.api != settings.api {
+        tracing::warn!(path = %path.display(), "the token's cache file belongs to another platform; a token is fetched");
+        return None;
+    }
+    let (obtained_at, expires_at) = (parse(&cached.obtained_at)?, parse(&cached.expires_at)?);
+    // A clock that was set back would make an old token look young.
+    let live = obtained_at <= now && now < expires_at;
+    Token::new(&cached.component_access_token, obtained_at, expires_at)
+        .ok()
+        .filter(|_| live)
+}
+
+fn read(path: &Path) -> io::Result<Cached> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Writes the token.
+pub(super) fn save(settings: &Settings, token: &Token) -> io::Result<()> {
+    let cached = Cached {
+        component_appid: settings.appid.clone(),
+        api: settings.api.clone(),
+        component_access_token: token.expose().to_owned(),
+        obtained_at: text(token.obtained_at),
+        expires_at: text(token.expires_at),
+    };
+    let path = &settings.cache_file;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = Path::new(&temporary);
+    // One that a crash left may have any mode.
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
+    file.write_all(&serde_json::to_vec(&cached)?)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)?;
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::after;
+    use crate::credential::AppSecret;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn settings(directory: &Path) -> Settings {
+        Settings {
+            appid: "wx1".into(),
+            secret: AppSecret::parse("secret").unwrap(),
+            renew_before: Duration::from_secs(600),
+            cache_file: directory.join("token.json"),
+            api: "https://api.weixin.qq.com".into(),
+        }
+    }
+
+    fn token() -> Token {
+        Token::new("a-token", NOW, after(NOW, Duration::from_secs(7200))).unwrap()
+    }
+
+    #[test]
+    fn a_live_token_outlives_a_restart_in_a_file_that_only_its_owner_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path());
+        fs::write(directory.path().join("token.json.new"), "left by a crash").unwrap();
+        save(&settings, &token()).unwrap();
+        assert_eq!(
+            fs::metadata(&settings.cache_file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(load(&settings, NOW).unwrap().is(&token()));
+        assert!(
+            load(&settings, after(NOW, Duration::from_secs(7200))).is_none(),
+            "expired"
+        );
+        assert!(
+            load(&settings, NOW - Duration::from_secs(1)).is_none(),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
+    fn a_torn_or_foreign_cache_file_counts_as_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = settings(directory.path());
+        save(&ours, &token()).unwrap();
+        assert!(
+            load(
+                &Settings {
+                    appid: "wx2".into(),
+                    ..ours.clone()
+                },
+                NOW
+            )
+            .is_none()
+        );
+        assert!(
+            load(
+                &Settings {
+                    api: "http://127.0.0.1:1".into(),
+                    ..ours.clone()
+                },
+                NOW
+            )
+            .is_none()
+        );
+        let whole = fs::read(&ours.cache_file).unwrap();
+        fs::write(&ours.cache_file, &whole[..whole.len() / 2]).unwrap();
+        assert!(load(&ours, NOW).is_none());
+        fs::remove_file(&ours.cache_file).unwrap();
+        assert!(load(&ours, NOW).is_none());
+    }
+}
