@@ -78,7 +78,7 @@ pub struct ProxyUrl(Url);
 impl ProxyUrl {
     /// The URL itself, for the client that goes through it.
     #[must_use]
-    pub fn expose(&self) -> &Url {
+    pub fn url(&self) -> &Url {
         &self.0
     }
 }
