@@ -85,8 +85,9 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
 pub async fn migrate(path: &Path) -> Result<(), StoreError> {
     let mut connection = connect(path, Access::Create).await?;
     check_version(&mut connection).await?;
+    // Not `run`: what it borrows by cannot be sent to another thread.
     MIGRATIONS
-        .run(&mut connection)
+        .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| StoreError::migrate(path, error))?;
     connection.close().await?;

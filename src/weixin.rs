@@ -145,6 +145,8 @@ impl Raw {
 }
 
 fn client(settings: &Settings) -> reqwest::Result<Client> {
+    // For the whole process; that it is there already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("staticstored/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())

@@ -70,7 +70,7 @@ impl Parts {
         let store = Store::open(&config.database.path, &clock, writers).await?;
         let weixin = Weixin::new(&weixin::Settings {
             base_url: config.api.base_url.clone(),
-            proxy: config.api.proxy.as_ref().map(|proxy| proxy.url().clone()),
+            proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),
             connect_timeout: config.api.connect_timeout,
             request_timeout: config.api.request_timeout,
             connections: config.api.max_in_flight as usize,

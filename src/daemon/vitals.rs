@@ -12,7 +12,7 @@ use crate::token::{Tokens, Trouble, TroubleKind};
 use crate::wake::Wakes;
 
 /// How often `heartbeat_at` is written.
-pub const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Counting states may take this share of the time at most: it reads an index of all requests ever made.
 const TALLY_SHARE: u32 = 1000;
 

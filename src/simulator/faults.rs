@@ -1,0 +1,101 @@
+//! The faults that are switched on, and which of them hits a call.
+//!
+//! Whether a fault with a probability hits depends on the seed, the endpoint, the env and how many such calls came
+//! before, not on the order among envs, so that a run with many requests at once can be repeated.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::Value;
+
+use super::Endpoint;
+use super::fault::{Fault, Kind};
+
+/// A call that a fault may hit.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct Occasion<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) env: Option<&'a str>,
+    /// How many calls of the same endpoint and env came before.
+    pub(super) nth: u64,
+}
+
+impl Occasion<'_> {
+    fn is_hit_by(&self, fault: &Fault, seed: u64) -> bool {
+        fault.endpoint.is_none_or(|endpoint| endpoint == self.endpoint)
+            && (fault.probability >= 1.0 || self.chance(seed) < fault.probability)
+    }
+
+    /// From 0 to 1, always the same for the same call.
+    fn chance(&self, seed: u64) -> f64 {
+        let mut hasher = DefaultHasher::new();
+        (seed, self).hash(&mut hasher);
+        fastrand::Rng::with_seed(hasher.finish()).f64()
+    }
+}
+
+/// The faults that are switched on, by env, so that thousands of envs with faults cost a call nothing.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    by_env: HashMap<Option<String>, Vec<Fault>>,
+}
+
+impl Faults {
+    /// Switches one on.
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.by_env.entry(fault.env.clone()).or_default().push(fault);
+    }
+
+    /// Switches all off.
+    pub(super) fn clear(&mut self) {
+        self.by_env.clear();
+    }
+
+    /// The fault that hits a call, if any, counted down.
+    pub(super) fn take(&mut self, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
+        if self.by_env.is_empty() {
+            return None;
+        }
+        let own = call.env.map(|env| Some(env.to_owned()));
+        own.iter()
+            .chain([&None])
+            .find_map(|key| take_from(self.by_env.get_mut(key)?, call, seed))
+    }
+}
+
+fn take_from(faults: &mut Vec<Fault>, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
+    let at = faults
+        .iter()
+        .position(|fault| fault.left != Some(0) && call.is_hit_by(fault, seed))?;
+    let hit = faults[at].clone();
+    match faults[at].left.as_mut() {
+        Some(1) => drop(faults.remove(at)),
+        Some(left) => *left -= 1,
+        None => {}
+    }
+    Some(hit)
+}
+
+/// Makes the answer's fields null, or about another env, as the fault says.
+pub(super) fn distort(answer: &mut Value, kind: &Kind) {
+    let Some(fields) = answer.as_object_mut() else {
+        return;
+    };
+    for (name, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with("err")) {
+        match (kind, value.as_array_mut()) {
+            (Kind::NullFields, Some(items)) => items.iter_mut().for_each(all_null),
+            (Kind::NullFields, None) => *value = Value::Null,
+            (Kind::WrongEnv, Some(items)) => items
+                .iter_mut()
+                .for_each(|item| item["env"] = "another-env".into()),
+            _ => tracing::trace!(field = name, "left as it is"),
+        }
+    }
+}
+
+fn all_null(item: &mut Value) {
+    item.as_object_mut()
+        .into_iter()
+        .flatten()
+        .for_each(|(_, value)| *value = Value::Null);
+}

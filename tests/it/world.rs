@@ -1,0 +1,215 @@
+//! A world for a test: a database, a simulated Weixin, a daemon, and verbs to act on them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::{Connection, Row, SqliteConnection};
+use staticstored::clock::Clock;
+use staticstored::config::Config;
+use staticstored::credential::AppSecret;
+use staticstored::daemon::{self, DaemonError, Secrets};
+use staticstored::simulator::{Opening, Options, Simulator};
+use staticstored::store;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What no condition takes; it only bounds a test that has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Quick enough for a test, and no limits.
+const QUICK: &str = r#"
+    [api]
+    creates_per_second = 0
+    describes_per_second = 0
+    request_timeout = "2s"
+    connect_timeout = "1s"
+    [retry]
+    initial_backoff = "5ms"
+    max_backoff = "40ms"
+    [confirm]
+    initial_interval = "5ms"
+    max_interval = "20ms"
+"#;
+
+pub struct World {
+    pub directory: tempfile::TempDir,
+    pub simulator: Simulator,
+    pub clock: Clock,
+    overrides: Vec<(&'static str, String)>,
+    daemon: Option<Running>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), DaemonError>>,
+}
+
+impl World {
+    /// A database and a Weixin with a ticket; no daemon yet.
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with a Weixin of another kind.
+    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options =
+            Options { opening: Opening::online_after(Duration::from_millis(20)), ..Options::default() };
+        change(&mut options);
+        let clock = options.clock.clone();
+        let directory = tempfile::tempdir().unwrap();
+        let simulator = Simulator::start(options).await.unwrap();
+        let world = Self { directory, simulator, clock, overrides: Vec::new(), daemon: None };
+        store::migrate(&world.database()).await.unwrap();
+        world.give_ticket().await;
+        world
+    }
+
+    /// Sets a key of the configuration, for daemons started from now on.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.overrides.push((key, value.to_owned()));
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("queue.db")
+    }
+
+    pub async fn give_ticket(&self) {
+        let ticket = self.simulator.ticket();
+        self.execute(&format!("INSERT INTO ticket (component_verify_ticket) VALUES ('{ticket}')")).await;
+    }
+
+    pub fn config(&self) -> Config {
+        let mut env: HashMap<String, String> = self
+            .overrides
+            .iter()
+            .map(|(key, value)| {
+                let (section, name) = key.split_once('.').unwrap();
+                let name = format!("STATICSTORED_{}__{}", section.to_uppercase(), name.to_uppercase());
+                (name, value.clone())
+            })
+            .collect();
+        let here = self.directory.path().display();
+        for (name, value) in [
+            ("STATICSTORED_DATABASE__URL", format!("sqlite:{here}/queue.db")),
+            ("STATICSTORED_API__BASE_URL", self.simulator.url()),
+            ("STATICSTORED_COMPONENT__APPID", Options::default().appid),
+        ] {
+            env.entry(name.to_owned()).or_insert(value);
+        }
+        Config::parse(QUICK, &env).unwrap()
+    }
+
+    /// Starts the daemon.
+    pub fn start(&mut self) {
+        assert!(self.daemon.is_none(), "one at a time");
+        let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
+        let secrets = Secrets { appsecret: AppSecret::parse(&Options::default().appsecret).unwrap() };
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { daemon::run(&config, secrets, clock, stopped).await });
+        self.daemon = Some(Running { stop, task });
+    }
+
+    /// Stops the daemon and waits until it has.
+    pub async fn stop(&mut self) -> Result<(), DaemonError> {
+        let running = self.daemon.take().expect("a daemon to stop");
+        running.stop.cancel();
+        within(running.task).await.unwrap()
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub async fn ended(&mut self) -> Result<(), DaemonError> {
+        within(self.daemon.take().expect("a daemon").task).await.unwrap()
+    }
+
+    /// A connection of another program.
+    pub async fn connection(&self) -> SqliteConnection {
+        store::connect(&self.database(), store::Access::Write).await.unwrap()
+    }
+
+    /// One statement of another program.
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    pub async fn insert(&self, env: &str) {
+        self.execute(&format!("INSERT INTO queue (env) VALUES ('{env}')")).await;
+    }
+
+    /// The rows of a query, each value as text, NULL as `NULL`, joined by `|`.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let mut connection = self.connection().await;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        rows.iter()
+            .map(|row| {
+                let value = |i| match row.try_get_unchecked::<Option<String>, _>(i) {
+                    Ok(Some(text)) => text,
+                    Ok(None) => "NULL".to_owned(),
+                    Err(error) => panic!("{error}"),
+                };
+                (0..row.len()).map(value).collect::<Vec<_>>().join("|")
+            })
+            .collect()
+    }
+
+    /// The only row of a query.
+    pub async fn row(&self, sql: &str) -> String {
+        let rows = self.rows(sql).await;
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows.into_iter().next().unwrap()
+    }
+
+    /// Columns of an environment's status.
+    pub async fn status(&self, columns: &str, env: &str) -> String {
+        self.row(&format!("SELECT {columns} FROM status WHERE env = '{env}'")).await
+    }
+
+    /// Waits until a query's rows are these.
+    pub async fn wait_for(&self, sql: &str, wanted: &[&str]) {
+        let mut seen = Vec::new();
+        let found = async {
+            loop {
+                seen = self.rows(sql).await;
+                if seen == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, found).await.is_err() {
+            let service = self.rows("SELECT state, reason, remedy, errcode FROM service").await;
+            panic!("{sql}\n  wanted {wanted:?}\n  last saw {seen:?}\n  service {service:?}");
+        }
+    }
+
+    /// Waits until an environment's request is in this state.
+    pub async fn wait_for_state(&self, env: &str, state: &str) {
+        self.wait_for(&format!("SELECT state FROM status WHERE env = '{env}'"), &[state]).await;
+    }
+
+    /// Waits until the service is in this state.
+    pub async fn wait_for_service(&self, state: &str) {
+        self.wait_for("SELECT state FROM service", &[state]).await;
+    }
+
+    /// The history of an environment: `call:outcome`, in order.
+    pub async fn history(&self, env: &str) -> Vec<String> {
+        self.rows(&format!("SELECT call || ':' || outcome FROM attempt WHERE env = '{env}' ORDER BY id")).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = &self.daemon {
+            running.stop.cancel();
+        }
+    }
+}
+
+/// Bounds a wait that ends by itself unless the test has failed.
+pub async fn within<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, wait).await.expect("this takes longer than any machine needs")
+}
