@@ -45,7 +45,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     }
     session.screen.flush()?;
     if wrong > 0 {
-        return Err(Misconfigured(format!("{wrong} to mend")).into());
+        return Err(Misconfigured(format!("{wrong} of these must be mended")).into());
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::config::Database;
 use crate::store::{self, Access, StoreError, desk};
@@ -34,6 +34,17 @@ pub(super) async fn open(database: &Database, access: Access) -> anyhow::Result<
             )
         }
     }
+}
+
+/// Closes it, so that the last one to leave puts the -wal file's content into the database.
+///
+/// # Errors
+/// When SQLite cannot.
+pub(super) async fn close(connection: SqliteConnection) -> anyhow::Result<()> {
+    connection
+        .close()
+        .await
+        .context("the database could not be closed")
 }
 
 /// What to say of a database that is not there.

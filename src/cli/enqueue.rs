@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::database;
 use super::session::Session;
-use super::text::{clean, read_input};
+use super::text::{clean, input_name, read_input};
 use crate::request::Env;
 use crate::store::{Access, desk};
 
@@ -34,11 +34,12 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let mut envs = options.envs.clone();
     if let Some(file) = &options.file {
         let bytes = read_input(file)?;
-        let listed = list(&bytes).map_err(|bad| refusal(&file.display().to_string(), &bad))?;
+        let listed = list(&bytes).map_err(|bad| refusal(&input_name(file), &bad))?;
         envs.extend(listed);
     }
     let mut connection = database::open(&config.database, Access::Write).await?;
     let new = desk::enqueue(&mut connection, &envs, options.priority).await?;
+    database::close(connection).await?;
     let already = envs.len() as u64 - new;
     session
         .screen

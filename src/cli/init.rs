@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::database::{folder, hint, missing};
+use super::database::{self, folder, hint, missing};
 use super::session::Session;
 use crate::store::{self, Access, desk};
 
@@ -23,6 +23,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     }
     let mut connection = store::connect(&path, Access::Read).await?;
     let schema = desk::schema(&mut connection).await?.known;
+    database::close(connection).await?;
     let done = if existed { "is there" } else { "was created" };
     session.screen.line(format_args!(
         "the database {} {done}, schema {schema}",

@@ -25,11 +25,13 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let mut connection = database::open(&config.database, Access::Write).await?;
     if options.failed {
         let again = desk::retry_failed(&mut connection).await?;
+        database::close(connection).await?;
         session.screen.line(format_args!("{again} requested again"))?;
         return Ok(());
     }
     let found = desk::of_envs(&mut connection, &options.envs).await?;
     let again = desk::retry(&mut connection, &options.envs).await?;
+    database::close(connection).await?;
     session.screen.line(format_args!("{again} requested again"))?;
     session.screen.flush()?;
     let others: Vec<String> = options

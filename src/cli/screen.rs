@@ -34,6 +34,17 @@ impl Screen {
         }
     }
 
+    /// A screen that nobody looks at.
+    #[cfg(test)]
+    pub(crate) fn sink(decorated: bool, width: Option<usize>) -> Self {
+        Self {
+            out: Box::new(io::sink()),
+            terminal: decorated,
+            decorated,
+            width,
+        }
+    }
+
     /// Writes a line.
     ///
     /// # Errors

@@ -20,13 +20,22 @@ pub(super) fn read_input(file: &Path) -> anyhow::Result<Vec<u8>> {
     } else {
         std::fs::File::open(file).and_then(|input| input.take(LARGEST_INPUT + 1).read_to_end(&mut bytes))
     };
-    read.with_context(|| format!("{} cannot be read", file.display()))?;
+    read.with_context(|| format!("{} cannot be read", input_name(file)))?;
     anyhow::ensure!(
         bytes.len() as u64 <= LARGEST_INPUT,
         "{} is larger than 64 MiB: split it",
         file.display()
     );
     Ok(bytes)
+}
+
+/// What an input is called in a message.
+pub(super) fn input_name(file: &Path) -> String {
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }
 
 /// Takes out what could steer a terminal.

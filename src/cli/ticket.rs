@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::database;
 use super::session::Session;
-use super::text::read_input;
+use super::text::{input_name, read_input};
 use crate::credential::Ticket;
 use crate::store::{Access, desk};
 
@@ -23,9 +23,10 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let config = session.config()?;
     let bytes = read_input(&options.file)?;
     let ticket = Ticket::parse(&String::from_utf8_lossy(&bytes))
-        .with_context(|| format!("{} holds no ticket", options.file.display()))?;
+        .with_context(|| format!("{} holds no ticket", input_name(&options.file)))?;
     let mut connection = database::open(&config.database, Access::Write).await?;
     desk::insert_ticket(&mut connection, &ticket).await?;
+    database::close(connection).await?;
     session.screen.line("ticket inserted; the newest one counts")?;
     Ok(())
 }

@@ -37,7 +37,7 @@ fn cases() -> Vec<Case> {
         Case { key: "api.base_url", read: |c| c.api.base_url.to_string(), default: "https://api.weixin.qq.com/",
                set: (r#""http://127.0.0.1:1/""#, "http://127.0.0.1:1", "http://127.0.0.1:1/"),
                bad: (r#""http://api.weixin.qq.com""#, "only to a loopback address") },
-        Case { key: "api.proxy", read: |c| c.api.proxy.as_ref().map_or("none", |p| p.url().as_str()).to_owned(),
+        Case { key: "api.proxy", read: |c| c.api.proxy.as_ref().map_or("none", |p| p.expose().as_str()).to_owned(),
                default: "none", set: (r#""socks5://p:1080""#, "socks5://p:1080", "socks5://p:1080"),
                bad: (r#""ftp://p:1080""#, "http, https or socks5") },
         Case { key: "api.connect_timeout", read: |c| duration_text(c.api.connect_timeout), default: "5s",

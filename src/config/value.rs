@@ -78,7 +78,7 @@ pub struct ProxyUrl(Url);
 impl ProxyUrl {
     /// The URL itself, for the client that goes through it.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub fn expose(&self) -> &Url {
         &self.0
     }
 }

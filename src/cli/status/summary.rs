@@ -13,7 +13,7 @@ pub(crate) const STALE: Duration = Duration::from_secs(60);
 pub(super) fn lines(service: &ServiceRow, counts: &[(String, i64)], now: Timestamp) -> Vec<String> {
     let mut lines = vec![headline(service, now)];
     if service.paused && service.state != "paused" {
-        lines.push("paused by its user: `staticstored resume` goes on".to_owned());
+        lines.push("pause asked for: `staticstored resume` goes on".to_owned());
     }
     let errcode = service
         .errcode

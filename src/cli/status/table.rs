@@ -117,10 +117,52 @@ fn block(screen: &mut Screen, row: &StatusRow, width: usize) -> io::Result<()> {
         .map(|errcode| format!(", errcode {errcode}"))
         .unwrap_or_default();
     let tried = format!("{} tries{errcode}, {}", row.attempts, when(row));
-    for text in [tried, word(row)] {
-        for line in wrap(&text, width.saturating_sub(2)) {
+    for text in [tried, word(row)].iter().filter(|text| *text != "-") {
+        for line in wrap(text, width.saturating_sub(2)) {
             screen.line(format_args!("  {line}"))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> StatusRow {
+        StatusRow {
+            env: "test-env1".to_owned(),
+            state: "failed".to_owned(),
+            attempts: 3,
+            errcode: Some(-501005),
+            errmsg: Some("bad state\x1b[2J".to_owned()),
+            rid: None,
+            remedy: None,
+            domain: None,
+            bucket: None,
+            region: None,
+            requested_at: "2026-11-23T12:00:00.000Z".to_owned(),
+            updated_at: "2026-11-23T12:00:01.000Z".to_owned(),
+            next_attempt_at: None,
+            finished_at: Some("2026-11-23T12:00:01.000Z".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_and_colours() {
+        let told = table(&Screen::sink(true, Some(120)), &[row()]).to_string();
+        assert!(told.contains('│') && told.contains("\x1b["), "{told}");
+        assert!(told.lines().count() > 3, "{told}");
+    }
+
+    #[test]
+    fn without_decoration_there_is_one_plain_line_for_each_request() {
+        let told = table(&Screen::sink(false, None), &[row(), row()]).trim_fmt();
+        assert_eq!(told.lines().count(), 3, "{told}");
+        assert!(told.is_ascii() && !told.contains('\x1b'), "{told}");
+        assert!(
+            told.contains("test-env1  failed  3         -501005  2026-11-23T12:00:01  bad state [2J"),
+            "{told}"
+        );
+    }
 }

@@ -29,12 +29,15 @@ pub(super) async fn run(session: &mut Session, connection: &mut SqliteConnection
     } else {
         View::Lines(None)
     };
+    // One listener for all the time: a signal that comes during a look must not be lost.
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
     loop {
         let look = look(session, connection).await?;
         view.show(session, &look)?;
         tokio::select! {
             biased;
-            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
+            stopped = &mut stop => return Ok(stopped?),
             () = session.clock.sleep(EVERY) => {}
         }
     }
