@@ -3,6 +3,9 @@
 --
 -- Clients need SQLite 3.37 or newer (STRICT). Statements inside triggers never rely on their own conflict clause:
 -- the clause of the outer statement (INSERT OR REPLACE, INSERT OR IGNORE) would take its place.
+--
+-- Times are rewritten with '+0 seconds': without a modifier, libraries before 3.43 give 2026-02-31 and 24:00 back as
+-- they came, and nobody else can read those.
 
 CREATE TABLE queue (
     id            INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: it names the request
@@ -22,7 +25,6 @@ CREATE TABLE queue (
     accepted_at   TEXT,                              -- Weixin has accepted it; now it is confirmed
     looks         INTEGER NOT NULL DEFAULT 0 CHECK (looks >= 0),    -- how often since then
 
-    CONSTRAINT "queue.id is assigned by the database" CHECK (id > 0),
     CONSTRAINT "queue.env must be 1 to 128 characters of A-Z a-z 0-9 - _"
         CHECK (length(CAST(env AS BLOB)) BETWEEN 1 AND 128
                AND length(env) = length(CAST(env AS BLOB))
@@ -30,9 +32,10 @@ CREATE TABLE queue (
     CONSTRAINT "queue.not_before must be NULL or a UTC time such as 2026-11-23T16:25:07.123Z"
         CHECK (not_before IS NULL
                OR (not_before GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-                   AND strftime('%Y-%m-%dT%H:%M:%fZ', not_before) IS NOT NULL)),
+                   AND strftime('%Y-%m-%dT%H:%M:%fZ', not_before, '+0 seconds') >= '0000')),
     CONSTRAINT "queue.requested_at must be a UTC time such as 2026-11-23T16:25:07.123Z"
-        CHECK (requested_at IS strftime('%Y-%m-%dT%H:%M:%fZ', requested_at))
+        CHECK (requested_at GLOB '[0-9]*'
+               AND requested_at IS strftime('%Y-%m-%dT%H:%M:%fZ', requested_at, '+0 seconds'))
 ) STRICT;
 
 -- A row is in exactly one of these three.
@@ -113,11 +116,15 @@ CREATE TABLE ticket (
                AND length(component_verify_ticket) = length(CAST(component_verify_ticket AS BLOB))
                AND component_verify_ticket NOT GLOB '*[^!-~]*'),
     received_at             TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+        CONSTRAINT "ticket.received_at must be a UTC time such as 2026-11-23T16:25:07.123Z"
+        CHECK (received_at GLOB '[0-9]*'
+               AND received_at IS strftime('%Y-%m-%dT%H:%M:%fZ', received_at, '+0 seconds'))
 ) STRICT;
 
 -- Bad input is refused aloud in every form of INSERT: OR IGNORE would skip a failed CHECK in silence, and the
--- request with it. The CHECKs above say the same for UPDATE.
-CREATE TRIGGER queue_refuse BEFORE INSERT ON queue
+-- request with it. The CHECKs above say the same for UPDATE. Then the same env twice becomes one request; the higher
+-- priority wins. One trigger, because SQLite promises no order between two: bad input must not pass as a duplicate.
+CREATE TRIGGER queue_receive BEFORE INSERT ON queue
 BEGIN
     SELECT RAISE(ABORT, 'queue.env must be 1 to 128 characters of A-Z a-z 0-9 - _')
      WHERE NEW.env IS NULL
@@ -127,32 +134,33 @@ BEGIN
     SELECT RAISE(ABORT, 'queue.priority must be an integer')
      WHERE NEW.priority IS NULL;
     SELECT RAISE(ABORT, 'queue.not_before must be NULL or a UTC time such as 2026-11-23T16:25:07.123Z')
-     WHERE NEW.not_before IS NOT NULL
-       AND (NEW.not_before NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-            OR strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before) IS NULL);
-    -- INSERT OR REPLACE with an id would delete the other request without a trace.
+     WHERE NEW.not_before NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+        OR (NEW.not_before IS NOT NULL
+            AND coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), '') < '0000');
+    SELECT RAISE(ABORT, 'queue.requested_at must be a UTC time such as 2026-11-23T16:25:07.123Z')
+     WHERE NEW.requested_at IS NULL
+        OR NEW.requested_at NOT GLOB '[0-9]*'
+        OR NEW.requested_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.requested_at, '+0 seconds');
+    -- An id given by hand could replace another request, revive a finished one, or (the greatest) use up all ids.
+    -- It is -1 here when left out. The daemon alone brings one back: see queue_request.
     SELECT RAISE(ABORT, 'queue.id is assigned by the database: leave it out')
-     WHERE EXISTS (SELECT 1 FROM queue WHERE id = NEW.id AND env <> NEW.env);
-END;
-
--- The same env twice is one request; the higher priority wins.
-CREATE TRIGGER queue_coalesce BEFORE INSERT ON queue
-WHEN EXISTS (SELECT 1 FROM queue WHERE env = NEW.env)
-BEGIN
+     WHERE NEW.id <> -1
+       AND (NEW.call <> 'describe' OR NOT EXISTS (SELECT 1 FROM status WHERE env = NEW.env AND request = NEW.id));
     UPDATE queue SET priority = NEW.priority WHERE env = NEW.env AND priority < NEW.priority;
-    SELECT RAISE(IGNORE);
+    SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE env = NEW.env);
 END;
 
 -- A request is in `status` from the moment of its INSERT. (The one that has its own id there already was cancelled
--- while its call was on its way, and is taken back by the daemon.)
+-- while its call was on its way, and is taken back by the daemon, to be described.)
 CREATE TRIGGER queue_request AFTER INSERT ON queue
-WHEN NOT EXISTS (SELECT 1 FROM status WHERE env = NEW.env AND request = NEW.id)
+WHEN NEW.call <> 'describe' OR NOT EXISTS (SELECT 1 FROM status WHERE env = NEW.env AND request = NEW.id)
 BEGIN
+    SELECT RAISE(ABORT, 'queue.id is assigned by the database: leave it out') WHERE NEW.id < 1;
     UPDATE queue
        SET call = CASE WHEN EXISTS (SELECT 1 FROM status WHERE env = NEW.env AND create_sent = 1)
                        THEN 'describe' ELSE 'create' END,
-           not_before = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before),
-           due_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before),
+           not_before = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'),
+           due_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'),
            claim = NULL, retry_at = NULL, failures = 0, unknowns = 0, failing_since = NULL, accepted_at = NULL,
            looks = 0
      WHERE id = NEW.id
@@ -165,12 +173,12 @@ BEGIN
        SET state = 'pending', attempts = 0, errcode = NULL, errmsg = NULL, rid = NULL, remedy = NULL,
            domain = NULL, bucket = NULL, region = NULL, requested_at = NEW.requested_at,
            updated_at = NEW.requested_at,
-           next_attempt_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before), NEW.requested_at),
+           next_attempt_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), NEW.requested_at),
            finished_at = NULL, request = NEW.id
      WHERE env = NEW.env;
     INSERT INTO status (env, state, requested_at, updated_at, next_attempt_at, request)
     SELECT NEW.env, 'pending', NEW.requested_at, NEW.requested_at,
-           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before), NEW.requested_at), NEW.id
+           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), NEW.requested_at), NEW.id
      WHERE NOT EXISTS (SELECT 1 FROM status WHERE env = NEW.env);
 END;
 
@@ -185,10 +193,11 @@ CREATE TRIGGER queue_postpone AFTER UPDATE OF not_before ON queue
 WHEN NEW.not_before IS NOT OLD.not_before
 BEGIN
     UPDATE queue
-       SET not_before = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before),
+       SET not_before = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'),
            due_at = CASE WHEN claim IS NOT NULL THEN due_at
-                         ELSE nullif(max(coalesce(retry_at, ''),
-                                         coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before), '')), '') END
+                         ELSE nullif(max(
+                             coalesce(retry_at, ''),
+                             coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), '')), '') END
      WHERE id = NEW.id;
     UPDATE status
        SET next_attempt_at = (SELECT coalesce(due_at, requested_at) FROM queue WHERE id = NEW.id)

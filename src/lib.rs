@@ -29,4 +29,5 @@ pub mod daemon;
 
 // The edge.
 pub mod cli;
+pub mod observability;
 pub mod simulator;

@@ -4,8 +4,8 @@
 //! the wire cannot be made on both sides at once. It listens on a real socket because the failures that matter
 //! (a connection cut after the call took effect) cannot be had without one.
 //!
-//! Time has two kinds here: what the platform remembers (tokens, tickets, openings, quotas) goes by the [`Clock`]
-//! of the [`Options`]; what the wire does (delays, slow bodies) goes by real time, as a client's timeouts do.
+//! Time has two kinds here: what the platform remembers (tokens, tickets, openings, quotas) goes by
+//! [`Options::clock`]; what the wire does (delays, slow bodies) goes by real time, as a client's timeouts do.
 
 mod answer;
 mod body;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection, SqliteConnection};
 use tokio_util::task::TaskTracker;
 
 pub use error::StoreError;
@@ -70,7 +70,8 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
         .read_only(access == Access::Read)
         .pragma("cache_size", "-2000")
         .foreign_keys(false)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging();
     if access == Access::Create {
         options.journal_mode(SqliteJournalMode::Wal)
     } else {

@@ -1,6 +1,5 @@
 //! The body of an answer, as it goes over the wire: whole, slow, broken off or without an end.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,12 +12,6 @@ use tokio::time::Sleep;
 #[derive(Debug, thiserror::Error)]
 #[error("the simulator cuts this connection")]
 pub(super) struct Cut;
-
-impl From<Infallible> for Cut {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 /// A body.
 #[derive(Debug)]

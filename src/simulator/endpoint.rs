@@ -11,7 +11,7 @@ pub enum Endpoint {
     Create,
     /// `/componenttcb/describestaticstore`.
     Describe,
-    /// Any other path, which Weixin answers with a page of HTML.
+    /// Any other path, which Weixin answers with a page of HTML; no fault touches it.
     Unknown,
 }
 

@@ -81,14 +81,14 @@ pub(super) fn distort(answer: &mut Value, kind: &Kind) {
     let Some(fields) = answer.as_object_mut() else {
         return;
     };
-    for (name, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with("err")) {
+    for (_, value) in fields.iter_mut().filter(|(name, _)| !name.starts_with("err")) {
         match (kind, value.as_array_mut()) {
             (Kind::NullFields, Some(items)) => items.iter_mut().for_each(all_null),
             (Kind::NullFields, None) => *value = Value::Null,
             (Kind::WrongEnv, Some(items)) => items
                 .iter_mut()
                 .for_each(|item| item["env"] = "another-env".into()),
-            _ => tracing::trace!(field = name, "left as it is"),
+            _ => {}
         }
     }
 }

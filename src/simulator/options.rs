@@ -1,4 +1,5 @@
-//! How the platform behaves when nothing goes wrong: the settings, and the spellings that Weixin's documents leave open.
+//! How the platform behaves when nothing goes wrong: its settings, and the spellings that Weixin's documents leave
+//! open.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub struct Options {
     pub absent_list: AbsentList,
     /// The `Content-Type` of JSON; default `text/plain`, as Weixin often has it.
     pub content_type: &'static str,
-    /// Whether an env whose name ends in `--` and the name of a [`super::scenario::Kind`] is given its faults and its store when it
-    /// is first seen; default no.
+    /// Whether an env whose name ends in `--` and the name of a [`super::scenario::Kind`] is given that kind's
+    /// faults and store when it is first seen; default no.
     pub faults_by_suffix: bool,
     /// Whether each call is kept, or only counted; default: kept.
     pub detailed_ledger: bool,

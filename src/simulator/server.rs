@@ -134,7 +134,9 @@ impl Door {
                 biased;
                 _ = &mut unwanted => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&self.platform), cut.clone()))),
+                    Ok((stream, _)) => {
+                        connections.spawn(connection(stream, Arc::clone(&self.platform), cut.clone()));
+                    }
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
             }

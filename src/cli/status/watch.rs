@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::summary;
 use crate::cli::session::Session;
+use crate::cli::text::wrap;
 use crate::clock::Stopwatch;
 use crate::store::desk;
 
@@ -37,7 +38,10 @@ pub(super) async fn run(session: &mut Session, connection: &mut SqliteConnection
         view.show(session, &look)?;
         tokio::select! {
             biased;
-            stopped = &mut stop => return Ok(stopped?),
+            stopped = &mut stop => {
+                view.leave();
+                return Ok(stopped?);
+            }
             () = session.clock.sleep(EVERY) => {}
         }
     }
@@ -74,7 +78,7 @@ impl View {
     fn show(&mut self, session: &mut Session, look: &Look) -> std::io::Result<()> {
         match self {
             Self::Bars(bars) => {
-                bars.show(look);
+                bars.show(look, session.screen.width);
                 Ok(())
             }
             Self::Lines(last) => {
@@ -86,6 +90,12 @@ impl View {
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn leave(&self) {
+        if let Self::Bars(bars) = self {
+            bars.leave();
         }
     }
 }
@@ -111,8 +121,8 @@ impl Bars {
             });
             all.add(bar)
         };
-        let (service, finished) = (line("{wide_msg}"), line("{bar:24} {pos}/{len} finished {msg}"));
-        let tally = line("{wide_msg}");
+        let (service, finished) = (line("{msg}"), line("{bar:24} {pos}/{len} finished {msg}"));
+        let tally = line("{msg}");
         Self {
             _all: all,
             service,
@@ -123,14 +133,23 @@ impl Bars {
         }
     }
 
-    fn show(&mut self, look: &Look) {
+    fn show(&mut self, look: &Look, width: Option<usize>) {
         let at_start = *self.at_start.get_or_insert(look.finished);
         let minutes = self.since.elapsed().as_secs_f64() / 60.0;
         let rate = look.finished.saturating_sub(at_start) as f64 / minutes.max(1.0 / 60.0);
-        self.service.set_message(look.service.join("; "));
+        let lines = |text: &String| wrap(text, width.unwrap_or(usize::MAX)).join("\n");
+        self.service
+            .set_message(look.service.iter().map(lines).collect::<Vec<_>>().join("\n"));
         self.finished.set_length(look.all);
         self.finished.set_position(look.finished);
         self.finished.set_message(format!("({rate:.0}/min)"));
-        self.tally.set_message(look.tally.clone());
+        self.tally.set_message(lines(&look.tally));
+    }
+
+    /// Leaves the last numbers on the screen.
+    fn leave(&self) {
+        for bar in [&self.service, &self.finished, &self.tally] {
+            bar.abandon();
+        }
     }
 }

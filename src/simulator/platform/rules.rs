@@ -52,9 +52,6 @@ impl State {
         payload: &Result<Payload, Refusal>,
         now: Timestamp,
     ) -> Result<Outcome, Refusal> {
-        if call.endpoint == Endpoint::Unknown {
-            return Ok(Outcome::nothing());
-        }
         if !call.is_post {
             return Err(Refusal::NO_POST);
         }

@@ -132,13 +132,15 @@ impl State {
     /// Counts the call and finds what goes wrong with it.
     fn fault(&mut self, endpoint: Endpoint, env: Option<&str>, now: Timestamp) -> Fault {
         let nth = self.count(endpoint, env);
+        if endpoint == Endpoint::Unknown {
+            return Fault::anywhere().http(404);
+        }
         if self.busy || now < self.busy_until {
             return Fault::refuse(Refusal::BUSY);
         }
         let occasion = Occasion { endpoint, env, nth };
         match self.faults.take(&occasion, self.options.seed) {
             Some(fault) => self.befall(fault, now),
-            None if endpoint == Endpoint::Unknown => Fault::anywhere().http(404),
             None => Fault::anywhere(),
         }
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::Opening;
-use super::{Kind, Share, seconds};
+use super::{Kind, Opening, Share, seconds};
 
 /// Between two bytes of a slow body; the whole comes in a second or so.
 const BETWEEN_BYTES: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde_json::{Value, json};
 use staticstored::clock::Clock;
-use staticstored::simulator::{AbsentList, Endpoint, ListField, Opening, Options, RegionField};
+use staticstored::simulator::{AbsentList, Endpoint, Fault, ListField, Opening, Options, RegionField};
 
 use super::{CREATE, DESCRIBE, EXCHANGE, START_PUSH_TICKET, World, about};
 
@@ -154,8 +154,11 @@ async fn an_error_carries_a_request_id_and_comes_as_plain_text() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_a_page_of_html() {
+async fn an_unknown_path_is_a_page_of_html_whatever_the_faults() {
     let world = World::new(Options::default()).await;
+    world
+        .simulator
+        .fault(Fault::anywhere().delay(Duration::from_millis(1)));
     let answer = world.post("/elsewhere", "{}").await.unwrap();
     assert_eq!(answer.status(), 404);
     assert!(answer.text().await.unwrap().starts_with("<html>"));
