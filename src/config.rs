@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
-pub use value::{ProxyUrl, duration_text};
+pub use value::{ProxyUrl, duration_text, parse_duration};
 use value::{duration, flag, folder_of, path, whole};
 
 /// Where the configuration is when `--config` names no other file.

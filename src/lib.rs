@@ -28,5 +28,6 @@ pub mod config;
 pub mod daemon;
 
 // The edge.
+pub mod cli;
 pub mod observability;
 pub mod simulator;

@@ -1,3 +1,43 @@
-//! The `staticstored` program.
+//! The `staticstored` program: arguments, environment, clock and output go in, an exit status comes out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use staticstored::cli::{self, Cli, Screen, Session};
+use staticstored::clock::Clock;
+use staticstored::config::Environment;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let status = match start(cli) {
+        Ok(()) => cli::DONE,
+        Err(error) => {
+            let status = cli::exit_status(&error);
+            if status != cli::DONE {
+                eprintln!("staticstored: {error:#}");
+            }
+            status
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn start(cli: Cli) -> anyhow::Result<()> {
+    let env = environment();
+    let screen = Screen::stdout(&env);
+    let mut session = Session {
+        config: cli.config,
+        env,
+        clock: Clock::system(),
+        screen,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(cli::run(cli.command, &mut session))
+}
+
+/// The environment, once; a variable that is no Unicode can be none of ours.
+fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

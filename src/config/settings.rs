@@ -99,11 +99,10 @@ impl From<Problem> for ConfigError {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    match problems {
+        [problem] => problem.to_string(),
+        several => several.iter().map(|problem| format!("\n  {problem}")).collect(),
+    }
 }
 
 /// The environment variable that sets a key.

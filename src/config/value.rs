@@ -110,7 +110,15 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads what [`duration_text`] writes.
+///
+/// # Errors
+/// With what is allowed, for anything else.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    read_duration(text).ok_or_else(|| "a duration is written 500ms, 10s, 5m, 12h or 30d".to_owned())
+}
+
+fn read_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -128,7 +136,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Setting) -> Result<Duration, String> {
     move |setting| {
         let text = setting.text().map(str::to_owned).or_else(|| setting.bare());
-        text.and_then(|text| parse_duration(&text)).filter(|value| bounds.contains(value)).ok_or_else(|| {
+        text.and_then(|text| read_duration(&text)).filter(|value| bounds.contains(value)).ok_or_else(|| {
             let [least, most] = [bounds.start(), bounds.end()].map(|bound| duration_text(*bound));
             format!("a duration such as \"500ms\", \"10s\", \"5m\", \"12h\" or \"30d\", from {least} to {most}")
         })

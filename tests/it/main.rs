@@ -1,7 +1,9 @@
 //! One test binary.
 #![expect(clippy::disallowed_methods, reason = "a test may spawn")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
+mod cli;
 mod main_job;
 mod schema;
 mod simulator;

@@ -53,13 +53,21 @@ impl World {
 
     /// The same, with a Weixin of another kind.
     pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let mut options =
-            Options { opening: Opening::online_after(Duration::from_millis(20)), ..Options::default() };
+        let mut options = Options {
+            opening: Opening::online_after(Duration::from_millis(20)),
+            ..Options::default()
+        };
         change(&mut options);
         let clock = options.clock.clone();
         let directory = tempfile::tempdir().unwrap();
         let simulator = Simulator::start(options).await.unwrap();
-        let world = Self { directory, simulator, clock, overrides: Vec::new(), daemon: None };
+        let world = Self {
+            directory,
+            simulator,
+            clock,
+            overrides: Vec::new(),
+            daemon: None,
+        };
         store::migrate(&world.database()).await.unwrap();
         world.give_ticket().await;
         world
@@ -76,7 +84,10 @@ impl World {
 
     pub async fn give_ticket(&self) {
         let ticket = self.simulator.ticket();
-        self.execute(&format!("INSERT INTO ticket (component_verify_ticket) VALUES ('{ticket}')")).await;
+        self.execute(&format!(
+            "INSERT INTO ticket (component_verify_ticket) VALUES ('{ticket}')"
+        ))
+        .await;
     }
 
     pub fn config(&self) -> Config {
@@ -104,7 +115,9 @@ impl World {
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "one at a time");
         let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
-        let secrets = Secrets { appsecret: AppSecret::parse(&Options::default().appsecret).unwrap() };
+        let secrets = Secrets {
+            appsecret: AppSecret::parse(&Options::default().appsecret).unwrap(),
+        };
         let stopped = stop.clone();
         let task = tokio::spawn(async move { daemon::run(&config, secrets, clock, stopped).await });
         self.daemon = Some(Running { stop, task });
@@ -124,24 +137,33 @@ impl World {
 
     /// A connection of another program.
     pub async fn connection(&self) -> SqliteConnection {
-        store::connect(&self.database(), store::Access::Write).await.unwrap()
+        store::connect(&self.database(), store::Access::Write)
+            .await
+            .unwrap()
     }
 
     /// One statement of another program.
     pub async fn execute(&self, sql: &str) {
         let mut connection = self.connection().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
     }
 
     pub async fn insert(&self, env: &str) {
-        self.execute(&format!("INSERT INTO queue (env) VALUES ('{env}')")).await;
+        self.execute(&format!("INSERT INTO queue (env) VALUES ('{env}')"))
+            .await;
     }
 
     /// The rows of a query, each value as text, NULL as `NULL`, joined by `|`.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let mut connection = self.connection().await;
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         rows.iter()
             .map(|row| {
@@ -164,7 +186,8 @@ impl World {
 
     /// Columns of an environment's status.
     pub async fn status(&self, columns: &str, env: &str) -> String {
-        self.row(&format!("SELECT {columns} FROM status WHERE env = '{env}'")).await
+        self.row(&format!("SELECT {columns} FROM status WHERE env = '{env}'"))
+            .await
     }
 
     /// Waits until a query's rows are these.
@@ -180,14 +203,17 @@ impl World {
             }
         };
         if tokio::time::timeout(PATIENCE, found).await.is_err() {
-            let service = self.rows("SELECT state, reason, remedy, errcode FROM service").await;
+            let service = self
+                .rows("SELECT state, reason, remedy, errcode FROM service")
+                .await;
             panic!("{sql}\n  wanted {wanted:?}\n  last saw {seen:?}\n  service {service:?}");
         }
     }
 
     /// Waits until an environment's request is in this state.
     pub async fn wait_for_state(&self, env: &str, state: &str) {
-        self.wait_for(&format!("SELECT state FROM status WHERE env = '{env}'"), &[state]).await;
+        self.wait_for(&format!("SELECT state FROM status WHERE env = '{env}'"), &[state])
+            .await;
     }
 
     /// Waits until the service is in this state.
@@ -197,7 +223,10 @@ impl World {
 
     /// The history of an environment: `call:outcome`, in order.
     pub async fn history(&self, env: &str) -> Vec<String> {
-        self.rows(&format!("SELECT call || ':' || outcome FROM attempt WHERE env = '{env}' ORDER BY id")).await
+        self.rows(&format!(
+            "SELECT call || ':' || outcome FROM attempt WHERE env = '{env}' ORDER BY id"
+        ))
+        .await
     }
 }
 
@@ -211,5 +240,7 @@ impl Drop for World {
 
 /// Bounds a wait that ends by itself unless the test has failed.
 pub async fn within<T>(wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait).await.expect("this takes longer than any machine needs")
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("this takes longer than any machine needs")
 }

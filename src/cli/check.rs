@@ -1,0 +1,99 @@
+//! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
+
+mod files;
+
+use anyhow::Context as _;
+use sqlx::SqliteConnection;
+
+use super::database;
+use super::session::{Misconfigured, Session};
+use super::text::span;
+use crate::clock;
+use crate::config::Config;
+use crate::store::{Access, desk};
+
+/// How old a ticket may be: Weixin pushes one every ten minutes and honours it for twelve hours (weixin-api.md 2.4).
+const TICKET_LIFETIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
+
+/// What was found about one thing: a word about it, or what is wrong and how to mend it.
+type Finding = anyhow::Result<String>;
+
+pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
+    let file = session.config_file().display().to_string();
+    let config = session.config();
+    let mut findings = vec![(
+        "configuration",
+        config
+            .as_ref()
+            .map(|_| file)
+            .map_err(|error| anyhow::anyhow!("{error:#}")),
+    )];
+    if let Ok(config) = &config {
+        findings.push(("appsecret", files::appsecret(config)));
+        findings.push(("token cache", files::token_cache(config)));
+        findings.extend(stored(session, config).await);
+    }
+    let mut wrong = 0;
+    for (thing, finding) in findings {
+        match finding {
+            Ok(word) => session.screen.line(format_args!("ok     {thing}: {word}"))?,
+            Err(error) => {
+                wrong += 1;
+                session.screen.line(format_args!("WRONG  {thing}: {error:#}"))?;
+            }
+        }
+    }
+    session.screen.flush()?;
+    if wrong > 0 {
+        return Err(Misconfigured(format!("{wrong} of these must be mended")).into());
+    }
+    Ok(())
+}
+
+/// What the database says; only why not, when it cannot be opened.
+async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Finding)> {
+    let mut connection = match database::open(&config.database, Access::Write).await {
+        Ok(connection) => connection,
+        Err(error) => return vec![("database", Err(error))],
+    };
+    vec![
+        ("database", written(&mut connection, config).await),
+        ("SQLite", library(&mut connection).await),
+        ("ticket", ticket(&mut connection, session).await),
+    ]
+}
+
+async fn written(connection: &mut SqliteConnection, config: &Config) -> Finding {
+    let path = &config.database.path;
+    let schema = desk::schema(connection).await?.known;
+    desk::try_write(connection).await.with_context(|| {
+        format!(
+            "{} is not writable for this user (its group may write: chmod g+rw)",
+            path.display()
+        )
+    })?;
+    database::writable(database::folder(path)).with_context(|| database::hint(path))?;
+    Ok(format!("{}, schema {schema}, writable", path.display()))
+}
+
+async fn library(connection: &mut SqliteConnection) -> Finding {
+    Ok(desk::sqlite_version(connection).await?)
+}
+
+/// No ticket is no fault of the set-up: the first one comes up to ten minutes after Weixin was told where to push it.
+async fn ticket(connection: &mut SqliteConnection, session: &Session) -> Finding {
+    let Some(at) = desk::ticket_received_at(connection).await? else {
+        return Ok(
+            "none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned(),
+        );
+    };
+    let age = clock::parse(&at)
+        .map(|at| clock::between(at, session.clock.now()))
+        .unwrap_or_default();
+    anyhow::ensure!(
+        age < TICKET_LIFETIME,
+        "the newest is {} old, and Weixin honours one for 12 h: look at what receives Weixin's push",
+        span(age)
+    );
+    Ok(format!("the newest is {} old", span(age)))
+}

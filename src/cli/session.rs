@@ -1,0 +1,55 @@
+//! What every subcommand starts from: the configuration that was named, the environment, the clock, the output.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::Screen;
+use crate::clock::Clock;
+use crate::config::{Config, DEFAULT_FILE, Environment};
+
+/// Something is not set up as it must be: exit status 78.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misconfigured(pub String);
+
+/// What a subcommand works with.
+pub struct Session {
+    /// `--config`, if it was given.
+    pub config: Option<PathBuf>,
+    /// The environment's variables.
+    pub env: Environment,
+    /// The time.
+    pub clock: Clock,
+    /// Standard output.
+    pub screen: Screen,
+}
+
+impl Session {
+    /// The file that the configuration is read from.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+    }
+
+    /// Reads the configuration. Without `--config`, and without the default file, it is all in the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not say what it must.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        let file = self.config_file();
+        let (text, missing) = match std::fs::read_to_string(file) {
+            Ok(text) => (text, ""),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.config.is_none() => {
+                (String::new(), ", which does not exist")
+            }
+            Err(error) => {
+                let message = format!("the configuration {} cannot be read: {error}", file.display());
+                return Err(Misconfigured(message).into());
+            }
+        };
+        Config::parse(&text, &self.env)
+            .with_context(|| format!("the configuration is refused ({}{missing})", file.display()))
+    }
+}
