@@ -6,14 +6,18 @@
 mod check;
 mod completions;
 mod database;
+mod demo;
 mod enqueue;
 mod explain;
 mod init;
 mod man;
 mod pause;
 mod retry;
+mod run;
 mod screen;
+mod secret;
 mod session;
+mod simulate;
 mod status;
 mod text;
 mod ticket;
@@ -139,9 +143,9 @@ pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> 
         Command::Explain(options) => explain::run(session, &options)?,
         Command::Completions(options) => completions::run(session, &options)?,
         Command::Man(options) => man::run(session, &options)?,
-        Command::Run | Command::Simulate(_) | Command::Demo(_) => {
-            anyhow::bail!("this command is wired elsewhere")
-        }
+        Command::Run => run::run(session).await?,
+        Command::Simulate(options) => simulate::run(session, &options).await?,
+        Command::Demo(options) => demo::run(session, &options).await?,
     }
     Ok(session.screen.flush()?)
 }

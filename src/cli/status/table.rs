@@ -22,7 +22,7 @@ const HEADER: [&str; 6] = [
     "domain/remedy",
 ];
 
-pub(super) fn show(screen: &mut Screen, rows: &[StatusRow]) -> io::Result<()> {
+pub(in crate::cli) fn show(screen: &mut Screen, rows: &[StatusRow]) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -24,7 +24,21 @@ struct Look {
     service: Vec<String>,
 }
 
-pub(super) async fn run(session: &mut Session, connection: &mut SqliteConnection) -> anyhow::Result<()> {
+/// When to stop to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Until {
+    /// Ctrl-C.
+    Interrupted,
+    /// Every request is finished, or Ctrl-C.
+    Finished,
+}
+
+/// Shows the progress; returns whether every request is finished.
+pub(in crate::cli) async fn run(
+    session: &mut Session,
+    connection: &mut SqliteConnection,
+    until: Until,
+) -> anyhow::Result<bool> {
     let mut view = if session.screen.terminal {
         View::Bars(Bars::new(session.screen.decorated))
     } else {
@@ -36,11 +50,17 @@ pub(super) async fn run(session: &mut Session, connection: &mut SqliteConnection
     loop {
         let look = look(session, connection).await?;
         view.show(session, &look)?;
+        let finished = look.finished == look.all;
+        if finished && until == Until::Finished {
+            view.leave();
+            return Ok(true);
+        }
         tokio::select! {
             biased;
             stopped = &mut stop => {
                 view.leave();
-                return Ok(stopped?);
+                stopped?;
+                return Ok(finished);
             }
             () = session.clock.sleep(EVERY) => {}
         }
