@@ -9,7 +9,7 @@ use crate::request::{Call, Progress, Request};
 /// How often an unknown code is met in a row before the request fails with it.
 pub const MOST_UNKNOWNS: u32 = 3;
 /// How long a request rests after it met a fault of the whole line, so that another one probes next.
-pub const LINE_REST: Duration = Duration::from_secs(30);
+pub const LINE_REST: Duration = Duration::from_secs(10);
 /// How long a request rests whose call met one dead token after another.
 const TOKEN_REST: Duration = Duration::from_secs(5);
 
