@@ -14,7 +14,7 @@ async fn desk() -> Desk {
     migrate(&path).await.unwrap();
     Desk {
         connection: connect(&path, Access::Write).await.unwrap(),
-        directory: directory,
+        directory,
     }
 }
 
