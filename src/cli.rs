@@ -29,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use screen::Screen;
 pub use session::{Misconfigured, Session};
+pub use text::message;
 
 use crate::config::ConfigError;
 use crate::store::StoreError;

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let status = cli::exit_status(&error);
             if status != cli::DONE {
-                eprintln!("staticstored: {error:#}");
+                eprintln!("staticstored: {}", cli::message(&error));
             }
             status
         }

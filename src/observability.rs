@@ -18,7 +18,9 @@ const DEFAULT: &str = "info";
 #[derive(Debug, thiserror::Error)]
 pub enum ObservabilityError {
     /// `RUST_LOG` is no filter.
-    #[error("RUST_LOG is {value:?}, which is no filter: write a level (error, warn, info, debug, trace) or target=level pairs")]
+    #[error(
+        "RUST_LOG is {value:?}, which is no filter: write a level (error, warn, info, debug, trace) or target=level pairs"
+    )]
     Filter {
         /// What it is.
         value: String,
@@ -37,8 +39,10 @@ pub enum ObservabilityError {
 pub fn start(env: &Environment) -> Result<(), ObservabilityError> {
     let wanted = env.get("RUST_LOG").filter(|value| !value.is_empty());
     let value = wanted.map_or(DEFAULT, String::as_str);
-    let filter = EnvFilter::try_new(value)
-        .map_err(|source| ObservabilityError::Filter { value: value.to_owned(), source })?;
+    let filter = EnvFilter::try_new(value).map_err(|source| ObservabilityError::Filter {
+        value: value.to_owned(),
+        source,
+    })?;
     let registry = tracing_subscriber::registry().with(filter);
     if goes_to_journal(env)
         && let Ok(journal) = tracing_journald::layer()
@@ -46,16 +50,21 @@ pub fn start(env: &Environment) -> Result<(), ObservabilityError> {
         return Ok(registry.with(journal.with_field_prefix(None)).try_init()?);
     }
     let colour = io::stderr().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
-    let people = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).with_target(false);
+    let people = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        .with_target(false);
     Ok(registry.with(people).try_init()?)
 }
 
 /// Whether standard error is the journal: systemd says which file that would be (systemd.exec(5), `$JOURNAL_STREAM`).
 fn goes_to_journal(env: &Environment) -> bool {
-    let Some((device, inode)) = env.get("JOURNAL_STREAM").and_then(|stream| stream.split_once(':')) else {
+    let Some((device, inode)) = env
+        .get("JOURNAL_STREAM")
+        .and_then(|stream| stream.split_once(':'))
+    else {
         return false;
     };
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(|file| {
-        file.st_dev().to_string() == device && file.st_ino().to_string() == inode
-    })
+    std::fs::metadata("/proc/self/fd/2")
+        .is_ok_and(|file| file.st_dev().to_string() == device && file.st_ino().to_string() == inode)
 }

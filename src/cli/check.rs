@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::database;
 use super::session::{Misconfigured, Session};
-use super::text::span;
+use super::text::{message, span};
 use crate::clock;
 use crate::config::Config;
 use crate::store::{Access, desk};
@@ -26,7 +26,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
         config
             .as_ref()
             .map(|_| file)
-            .map_err(|error| anyhow::anyhow!("{error:#}")),
+            .map_err(|error| anyhow::anyhow!(message(error))),
     )];
     if let Ok(config) = &config {
         findings.push(("appsecret", files::appsecret(config)));
@@ -39,7 +39,9 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
             Ok(word) => session.screen.line(format_args!("ok     {thing}: {word}"))?,
             Err(error) => {
                 wrong += 1;
-                session.screen.line(format_args!("WRONG  {thing}: {error:#}"))?;
+                session
+                    .screen
+                    .line(format_args!("WRONG  {thing}: {}", message(&error)))?;
             }
         }
     }
@@ -66,13 +68,15 @@ async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Findin
 async fn written(connection: &mut SqliteConnection, config: &Config) -> Finding {
     let path = &config.database.path;
     let schema = desk::schema(connection).await?.known;
-    desk::try_write(connection).await.with_context(|| {
-        format!(
-            "{} is not writable for this user (its group may write: chmod g+rw)",
-            path.display()
-        )
-    })?;
-    database::writable(database::folder(path)).with_context(|| database::hint(path))?;
+    let writable = desk::try_write(connection).await;
+    writable
+        .map_err(|error| database::explained(path, error))
+        .with_context(|| {
+            format!(
+                "{} is not writable for this user (its group may write: chmod g+rw)",
+                path.display()
+            )
+        })?;
     Ok(format!("{}, schema {schema}, writable", path.display()))
 }
 

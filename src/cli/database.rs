@@ -15,8 +15,12 @@ use crate::store::{self, Access, StoreError, desk};
 pub(super) async fn open(database: &Database, access: Access) -> anyhow::Result<SqliteConnection> {
     let path = &database.path;
     anyhow::ensure!(path.exists(), "{}", missing(path));
-    let mut connection = store::connect(path, access).await.with_context(|| hint(path))?;
-    let schema = desk::schema(&mut connection).await.with_context(|| hint(path))?;
+    let mut connection = store::connect(path, access)
+        .await
+        .map_err(|error| explained(path, error))?;
+    let schema = desk::schema(&mut connection)
+        .await
+        .map_err(|error| explained(path, error))?;
     match schema.found {
         Some(found) if found > schema.known => Err(StoreError::Newer {
             path: path.clone(),
@@ -63,16 +67,23 @@ pub(super) fn missing(path: &Path) -> String {
     }
 }
 
-/// What to say of a database that cannot be used: most often, who may write.
-pub(super) fn hint(path: &Path) -> String {
+/// Adds to an error what is most often behind it: who may write.
+pub(super) fn explained(path: &Path, error: StoreError) -> anyhow::Error {
     let folder = folder(path);
+    let named = matches!(
+        error,
+        StoreError::Open { .. } | StoreError::Migrate { .. } | StoreError::Newer { .. }
+    );
     match writable(folder) {
-        Ok(()) => format!("the database {} cannot be used", path.display()),
-        Err(error) => format!(
-            "the directory {} is not writable ({error}), and SQLite keeps its -wal and -shm files there: \
+        Err(refused) => anyhow::Error::new(error).context(format!(
+            "the directory {} is not writable ({refused}), and SQLite keeps its -wal and -shm files there: \
              let the user be in the directory's group",
             folder.display()
-        ),
+        )),
+        Ok(()) if named => error.into(),
+        Ok(()) => {
+            anyhow::Error::new(error).context(format!("the database {} cannot be used", path.display()))
+        }
     }
 }
 
@@ -82,6 +93,7 @@ pub(super) fn writable(folder: &Path) -> std::io::Result<()> {
         .prefix(".staticstored-")
         .tempfile_in(folder)
         .map(drop)
+        .map_err(|error| error.kind().into())
 }
 
 /// The directory that a file is in.

@@ -38,7 +38,9 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
         envs.extend(listed);
     }
     let mut connection = database::open(&config.database, Access::Write).await?;
-    let new = desk::enqueue(&mut connection, &envs, options.priority).await?;
+    let new = desk::enqueue(&mut connection, &envs, options.priority)
+        .await
+        .map_err(|error| database::explained(&config.database.path, error))?;
     database::close(connection).await?;
     let already = envs.len() as u64 - new;
     session

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::database::{self, folder, hint, missing};
+use super::database::{self, explained, folder, missing};
 use super::session::Session;
 use crate::store::{self, Access, desk};
 
@@ -17,7 +17,9 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     let path = session.config()?.database.path;
     let existed = path.exists();
     anyhow::ensure!(folder(&path).is_dir(), "{}", missing(&path));
-    store::migrate(&path).await.with_context(|| hint(&path))?;
+    store::migrate(&path)
+        .await
+        .map_err(|error| explained(&path, error))?;
     if !existed {
         share(&path)?;
     }

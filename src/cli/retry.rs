@@ -24,13 +24,17 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let config = session.config()?;
     let mut connection = database::open(&config.database, Access::Write).await?;
     if options.failed {
-        let again = desk::retry_failed(&mut connection).await?;
+        let again = desk::retry_failed(&mut connection)
+            .await
+            .map_err(|error| database::explained(&config.database.path, error))?;
         database::close(connection).await?;
         session.screen.line(format_args!("{again} requested again"))?;
         return Ok(());
     }
     let found = desk::of_envs(&mut connection, &options.envs).await?;
-    let again = desk::retry(&mut connection, &options.envs).await?;
+    let again = desk::retry(&mut connection, &options.envs)
+        .await
+        .map_err(|error| database::explained(&config.database.path, error))?;
     database::close(connection).await?;
     session.screen.line(format_args!("{again} requested again"))?;
     session.screen.flush()?;

@@ -38,6 +38,19 @@ pub(super) fn input_name(file: &Path) -> String {
     }
 }
 
+/// An error with its causes. Many say their cause themselves; that is not said twice.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
 /// Takes out what could steer a terminal.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
@@ -97,6 +110,15 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), said);
         }
+    }
+
+    #[test]
+    fn a_cause_that_an_error_says_itself_is_not_said_twice() {
+        let error = anyhow::anyhow!("no space")
+            .context("cannot write: no space")
+            .context("saving");
+        assert_eq!(message(&error), "saving: cannot write: no space");
+        assert_eq!(message(&anyhow::anyhow!("b").context("a")), "a: b");
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let ticket = Ticket::parse(&String::from_utf8_lossy(&bytes))
         .with_context(|| format!("{} holds no ticket", input_name(&options.file)))?;
     let mut connection = database::open(&config.database, Access::Write).await?;
-    desk::insert_ticket(&mut connection, &ticket).await?;
+    desk::insert_ticket(&mut connection, &ticket)
+        .await
+        .map_err(|error| database::explained(&config.database.path, error))?;
     database::close(connection).await?;
     session.screen.line("ticket inserted; the newest one counts")?;
     Ok(())

@@ -5,6 +5,7 @@
 
 mod rows;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
 pub use rows::{AttemptRow, STATES, ServiceRow, StatusRow, attempts, counts, in_state, of_envs, service};
@@ -46,8 +47,9 @@ pub async fn enqueue(
 pub async fn retry(connection: &mut SqliteConnection, envs: &[Env]) -> Result<u64, StoreError> {
     let mut again = 0;
     for batch in envs.chunks(BATCH) {
+        // CROSS JOIN fixes the order: each name is looked up, whatever SQLite believes of the sizes.
         let done = sqlx::query(
-            "INSERT INTO queue (env) SELECT status.env FROM json_each(?1) AS wanted JOIN status ON status.env = wanted.value \
+            "INSERT INTO queue (env) SELECT status.env FROM json_each(?1) AS wanted CROSS JOIN status ON status.env = wanted.value \
               WHERE status.state = 'failed' ORDER BY wanted.key",
         )
         .bind(json(batch))
@@ -154,14 +156,16 @@ pub async fn sqlite_version(connection: &mut SqliteConnection) -> Result<String,
         .await?)
 }
 
-/// Tries whether this user may write, without writing anything.
+/// Tries whether this user may write, and takes it back. (`BEGIN IMMEDIATE` alone succeeds on a read-only file.)
 ///
 /// # Errors
 /// When it may not, or the database is locked for longer than the busy timeout.
 pub async fn try_write(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    sqlx::query("ROLLBACK").execute(connection).await?;
-    Ok(())
+    let mut attempt = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("UPDATE service SET paused = paused WHERE id = 1")
+        .execute(&mut *attempt)
+        .await?;
+    Ok(attempt.rollback().await?)
 }
 
 fn json(envs: &[Env]) -> String {

@@ -100,10 +100,11 @@ pub async fn in_state(
 /// # Errors
 /// When the database fails.
 pub async fn of_envs(connection: &mut SqliteConnection, envs: &[Env]) -> Result<Vec<StatusRow>, StoreError> {
+    // CROSS JOIN fixes the order: each name is looked up, whatever SQLite believes of the sizes.
     let rows = sqlx::query_as(
         "SELECT env, state, attempts, errcode, errmsg, rid, remedy, domain, bucket, region, requested_at, updated_at, \
                 next_attempt_at, finished_at \
-           FROM json_each(?1) AS wanted JOIN status ON status.env = wanted.value ORDER BY wanted.key",
+           FROM json_each(?1) AS wanted CROSS JOIN status ON status.env = wanted.value ORDER BY wanted.key",
     );
     Ok(rows.bind(super::json(envs)).fetch_all(connection).await?)
 }

@@ -5,7 +5,7 @@ use crate::store::{Access, connect, migrate};
 
 struct Desk {
     connection: SqliteConnection,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 async fn desk() -> Desk {
@@ -14,7 +14,7 @@ async fn desk() -> Desk {
     migrate(&path).await.unwrap();
     Desk {
         connection: connect(&path, Access::Write).await.unwrap(),
-        _directory: directory,
+        directory,
     }
 }
 
@@ -209,4 +209,21 @@ async fn the_schema_is_told_apart_from_none() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     let mut foreign = connect(empty.path(), Access::Write).await.unwrap();
     assert_eq!(schema(&mut foreign).await.unwrap().found, None);
+}
+
+#[tokio::test]
+async fn whether_this_user_may_write_is_tried_and_taken_back() {
+    let mut desk = desk().await;
+    desk.run("UPDATE service SET paused = 1").await;
+    try_write(&mut desk.connection).await.unwrap();
+    assert!(service(&mut desk.connection).await.unwrap().paused);
+    let path = desk.directory.path().join("queue.db");
+    let mut reader = connect(&path, Access::Read).await.unwrap();
+    assert!(
+        try_write(&mut reader)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("readonly")
+    );
 }
