@@ -104,7 +104,7 @@ async fn set_status(connection: &mut SqliteConnection, rows: &str) -> Result<(),
                           j.value ->> '$.region' AS region, j.value ->> '$.now' AS now,
                           j.value ->> '$.retry_at' AS retry_at, j.value ->> '$.claim' AS claim,
                           q.id AS queued, q.claim AS held, q.not_before AS not_before
-                     FROM json_each(?1) AS j
+                     FROM jsonb_each(?1) AS j
                      LEFT JOIN queue AS q ON q.id = j.value ->> '$.id') AS s
             WHERE status.env = s.env AND status.request = s.id
               AND (s.held = s.claim OR (s.queued IS NULL AND s.stands AND status.state = 'cancelled'))"#,
@@ -120,7 +120,7 @@ async fn leave(connection: &mut SqliteConnection, rows: &str) -> Result<u64, Sto
     let left = sqlx::query!(
         r#"DELETE FROM queue
             WHERE id IN (SELECT q.id
-                           FROM json_each(?1) AS j
+                           FROM jsonb_each(?1) AS j
                            CROSS JOIN queue AS q ON q.id = j.value ->> '$.id' AND q.claim = j.value ->> '$.claim'
                           WHERE j.value ->> '$.finished')"#,
         rows
@@ -142,7 +142,7 @@ async fn stay(connection: &mut SqliteConnection, rows: &str) -> Result<u64, Stor
                           value ->> '$.retry_at' AS retry_at, value ->> '$.failures' AS failures,
                           value ->> '$.unknowns' AS unknowns, value ->> '$.failing_since' AS failing_since,
                           value ->> '$.accepted_at' AS accepted_at, value ->> '$.looks' AS looks
-                     FROM json_each(?1) WHERE NOT value ->> '$.finished') AS s
+                     FROM jsonb_each(?1) WHERE NOT value ->> '$.finished') AS s
             WHERE queue.id = s.id AND queue.claim = s.claim"#,
         rows
     )
@@ -157,7 +157,7 @@ async fn come_back(connection: &mut SqliteConnection, rows: &str) -> Result<u64,
         r#"INSERT INTO queue (id, env, requested_at, call, due_at, retry_at, accepted_at, looks)
            SELECT status.request, status.env, status.requested_at, j.value ->> '$.call', j.value ->> '$.retry_at',
                   j.value ->> '$.retry_at', j.value ->> '$.accepted_at', j.value ->> '$.looks'
-             FROM json_each(?1) AS j
+             FROM jsonb_each(?1) AS j
              CROSS JOIN status ON status.env = j.value ->> '$.env' AND status.request = j.value ->> '$.id'
             WHERE NOT j.value ->> '$.finished' AND j.value ->> '$.stands'
               AND status.finished_at IS NULL
@@ -180,7 +180,7 @@ async fn record(connection: &mut SqliteConnection, settlements: &[Settlement]) -
            SELECT value ->> '$.env', value ->> '$.at', value ->> '$.call', value ->> '$.errcode',
                   value ->> '$.errmsg', value ->> '$.http_status', value ->> '$.latency_ms',
                   value ->> '$.outcome'
-             FROM json_each(?1)"#,
+             FROM jsonb_each(?1)"#,
         attempts
     )
     .execute(connection)
