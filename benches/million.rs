@@ -16,7 +16,7 @@ use rig::summary::{milliseconds, quantile};
 use rig::{database, number};
 use staticstored::clock::{Clock, Stopwatch, after};
 use staticstored::request::Call;
-use staticstored::store::Store;
+use staticstored::store::{Store, Terms};
 use tokio_util::task::TaskTracker;
 
 const CLAIMS: usize = 50;
@@ -89,9 +89,8 @@ async fn claims(path: &Path, rows: Rows) -> Result<()> {
     for _ in 0..CLAIMS {
         let now = clock.now();
         let claim = Stopwatch::start();
-        let claimed = store
-            .claim(Call::Create, CLAIM_SIZE, now, after(now, LEASE))
-            .await?;
+        let terms = Terms { now, lease_until: after(now, LEASE), make_ready: true };
+        let claimed = store.claim(Call::Create, CLAIM_SIZE, terms).await?;
         taken.push(claim.elapsed());
         ensure!(
             claimed.requests.len() == CLAIM_SIZE,

@@ -1,13 +1,18 @@
 //! A lane: waits for work, for a token, for permits; claims; starts the steps.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Provisioner;
-use crate::clock::after;
+use crate::clock::{Timestamp, after, between};
 use crate::line::Permit;
 use crate::request::Call;
-use crate::store::StoreError;
+use crate::store::{StoreError, Terms};
 use crate::wake::Wakes;
+
+/// While a lane is busy with rows that are ready, how often it looks for others whose time has come.
+const MAKE_READY_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a lane ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,7 @@ impl Lane {
         let stop = self.stop.clone();
         // After a claim that got all it asked for there is more: no need to look.
         let mut more = false;
+        let mut made_ready_at = self.provisioner.parts.clock.now();
         loop {
             let ready = if more {
                 self.provisioner.parts.max_in_flight
@@ -57,8 +63,13 @@ impl Lane {
             let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else {
                 return Ok(());
             };
+            let now = self.provisioner.parts.clock.now();
+            let make_ready = !more || between(made_ready_at, now) >= MAKE_READY_EVERY;
+            if make_ready {
+                made_ready_at = now;
+            }
             // From here to the steps there is no way out: what is claimed is called.
-            more = self.claim(permits).await?;
+            more = self.claim(permits, now, make_ready).await?;
         }
     }
 
@@ -103,17 +114,18 @@ impl Lane {
     }
 
     /// Claims a row for each permit and starts its step; whether there were enough.
-    async fn claim(&self, permits: Vec<Permit>) -> Result<bool, StoreError> {
+    async fn claim(
+        &self,
+        permits: Vec<Permit>,
+        now: Timestamp,
+        make_ready: bool,
+    ) -> Result<bool, StoreError> {
         let parts = &self.provisioner.parts;
         let Some(token) = parts.tokens.current() else {
             return Ok(false);
         };
-        let now = parts.clock.now();
-        let lease_until = after(now, self.provisioner.lease());
-        let claimed = parts
-            .store
-            .claim(self.call, permits.len(), now, lease_until)
-            .await?;
+        let terms = Terms { now, lease_until: after(now, self.provisioner.lease()), make_ready };
+        let claimed = parts.store.claim(self.call, permits.len(), terms).await?;
         if claimed.became_ready > 0 {
             Call::ALL
                 .into_iter()
