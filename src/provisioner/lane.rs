@@ -1,5 +1,7 @@
 //! A lane: waits for work, for a token, for permits; claims; starts the steps.
 
+mod flow;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -7,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Provisioner;
 use crate::clock::{Timestamp, after, between};
 use crate::line::Permit;
-use crate::request::Call;
+use crate::request::{Call, Request};
 use crate::store::{StoreError, Terms};
 use crate::wake::Wakes;
 
@@ -27,16 +29,13 @@ pub(super) struct Lane {
     call: Call,
     wakes: Wakes,
     stop: CancellationToken,
+    /// When rows whose time had come were last made ready.
+    made_ready_at: Option<Timestamp>,
 }
 
 impl Lane {
     pub(super) fn new(provisioner: Provisioner, call: Call, wakes: Wakes, stop: CancellationToken) -> Self {
-        Self {
-            provisioner,
-            call,
-            wakes,
-            stop,
-        }
+        Self { provisioner, call, wakes, stop, made_ready_at: None }
     }
 
     pub(super) async fn run(mut self) -> Result<(), LaneError> {
@@ -50,7 +49,6 @@ impl Lane {
         let stop = self.stop.clone();
         // After a claim that got all it asked for there is more: no need to look.
         let mut more = false;
-        let mut made_ready_at = self.provisioner.parts.clock.now();
         loop {
             let ready = if more {
                 self.provisioner.parts.max_in_flight
@@ -60,16 +58,20 @@ impl Lane {
                     None => return Ok(()),
                 }
             };
+            if self.provisioner.parts.line.flows(self.call) {
+                flow::Flow::new(self).run().await?;
+                more = false;
+                continue;
+            }
             let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else {
                 return Ok(());
             };
-            let now = self.provisioner.parts.clock.now();
-            let make_ready = !more || between(made_ready_at, now) >= MAKE_READY_EVERY;
-            if make_ready {
-                made_ready_at = now;
-            }
             // From here to the steps there is no way out: what is claimed is called.
-            more = self.claim(permits, now, make_ready).await?;
+            let requests = self.claim(permits.len()).await?;
+            more = requests.len() == permits.len();
+            for (request, permit) in requests.into_iter().zip(permits) {
+                self.start(request, permit);
+            }
         }
     }
 
@@ -92,7 +94,10 @@ impl Lane {
             };
             tokio::select! {
                 // A claim makes ready what has come due.
-                () = due => return Ok(1),
+                () = due => {
+                    self.made_ready_at = None;
+                    return Ok(1);
+                }
                 () = provisioner.nudges[self.call as usize].notified() => {}
                 changed = self.wakes.changed() => if changed.is_err() {
                     // The watch has ended, and with it the daemon.
@@ -104,40 +109,50 @@ impl Lane {
 
     /// Waits for a token, then for permits.
     async fn permits(&self, most: usize) -> Vec<Permit> {
-        let parts = &self.provisioner.parts;
-        let mut state = parts.tokens.state();
-        while parts.tokens.current().is_none() {
+        self.token().await;
+        self.provisioner.parts.line.acquire(self.call, most).await
+    }
+
+    /// Waits until there is a token.
+    async fn token(&self) {
+        let tokens = &self.provisioner.parts.tokens;
+        let mut state = tokens.state();
+        while tokens.current().is_none() {
             // An expired one stays in the state until the next comes.
             let _ = state.changed().await;
         }
-        parts.line.acquire(self.call, most).await
     }
 
-    /// Claims a row for each permit and starts its step; whether there were enough.
-    async fn claim(
-        &self,
-        permits: Vec<Permit>,
-        now: Timestamp,
-        make_ready: bool,
-    ) -> Result<bool, StoreError> {
-        let parts = &self.provisioner.parts;
-        let Some(token) = parts.tokens.current() else {
-            return Ok(false);
-        };
-        let terms = Terms { now, lease_until: after(now, self.provisioner.lease()), make_ready };
-        let claimed = parts.store.claim(self.call, permits.len(), terms).await?;
-        if claimed.became_ready > 0 {
-            Call::ALL
-                .into_iter()
-                .for_each(|call| self.provisioner.nudge(call));
+    /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
+    fn claim(&mut self, most: usize) -> impl Future<Output = Result<Vec<Request>, StoreError>> + Send + 'static {
+        let (provisioner, call) = (self.provisioner.clone(), self.call);
+        let now = provisioner.parts.clock.now();
+        let make_ready = self.made_ready_at.is_none_or(|at| between(at, now) >= MAKE_READY_EVERY || at > now);
+        if make_ready {
+            self.made_ready_at = Some(now);
         }
-        let enough = claimed.requests.len() == permits.len();
-        for (request, permit) in claimed.requests.into_iter().zip(permits) {
-            let (provisioner, token) = (self.provisioner.clone(), token.clone());
-            self.provisioner
-                .steps
-                .spawn(async move { provisioner.step(request, permit, token).await });
+        let terms = Terms { now, lease_until: after(now, provisioner.lease()), make_ready };
+        async move {
+            if provisioner.parts.tokens.current().is_none() {
+                return Ok(Vec::new());
+            }
+            let claimed = provisioner.parts.store.claim(call, most, terms).await?;
+            if claimed.became_ready > 0 {
+                Call::ALL.into_iter().for_each(|call| provisioner.nudge(call));
+            }
+            Ok(claimed.requests)
         }
-        Ok(enough)
+    }
+
+    /// Starts the step of a claimed request.
+    fn start(&self, request: Request, permit: Permit) {
+        let provisioner = self.provisioner.clone();
+        self.provisioner.steps.spawn(async move { provisioner.step(request, permit).await });
+    }
+
+    /// Hands back a claimed request whose call was not made.
+    fn hand_back(&self, request: Request) {
+        let provisioner = self.provisioner.clone();
+        self.provisioner.steps.spawn(async move { provisioner.hand_back(request).await });
     }
 }
