@@ -89,7 +89,11 @@ async fn claims(path: &Path, rows: Rows) -> Result<()> {
     for _ in 0..CLAIMS {
         let now = clock.now();
         let claim = Stopwatch::start();
-        let terms = Terms { now, lease_until: after(now, LEASE), make_ready: true };
+        let terms = Terms {
+            now,
+            lease_until: after(now, LEASE),
+            make_ready: true,
+        };
         let claimed = store.claim(Call::Create, CLAIM_SIZE, terms).await?;
         taken.push(claim.elapsed());
         ensure!(

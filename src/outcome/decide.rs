@@ -228,8 +228,19 @@ impl Outcome {
             None if tried => Open::Retrying,
             None => Open::Pending,
         };
-        let next = Next::Again { state, call: request.call, at: None, progress };
-        Self { word: Word::Retry, next, remedy: None, site: None, keep_answer: true }
+        let next = Next::Again {
+            state,
+            call: request.call,
+            at: None,
+            progress,
+        };
+        Self {
+            word: Word::Retry,
+            next,
+            remedy: None,
+            site: None,
+            keep_answer: true,
+        }
     }
 }
 

@@ -35,7 +35,13 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(provisioner: Provisioner, call: Call, wakes: Wakes, stop: CancellationToken) -> Self {
-        Self { provisioner, call, wakes, stop, made_ready_at: None }
+        Self {
+            provisioner,
+            call,
+            wakes,
+            stop,
+            made_ready_at: None,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<(), LaneError> {
@@ -124,14 +130,23 @@ impl Lane {
     }
 
     /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
-    fn claim(&mut self, most: usize) -> impl Future<Output = Result<Vec<Request>, StoreError>> + Send + 'static {
+    fn claim(
+        &mut self,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Request>, StoreError>> + Send + 'static {
         let (provisioner, call) = (self.provisioner.clone(), self.call);
         let now = provisioner.parts.clock.now();
-        let make_ready = self.made_ready_at.is_none_or(|at| between(at, now) >= MAKE_READY_EVERY || at > now);
+        let make_ready = self
+            .made_ready_at
+            .is_none_or(|at| between(at, now) >= MAKE_READY_EVERY || at > now);
         if make_ready {
             self.made_ready_at = Some(now);
         }
-        let terms = Terms { now, lease_until: after(now, provisioner.lease()), make_ready };
+        let terms = Terms {
+            now,
+            lease_until: after(now, provisioner.lease()),
+            make_ready,
+        };
         async move {
             if provisioner.parts.tokens.current().is_none() {
                 return Ok(Vec::new());
@@ -147,12 +162,16 @@ impl Lane {
     /// Starts the step of a claimed request.
     fn start(&self, request: Request, permit: Permit) {
         let provisioner = self.provisioner.clone();
-        self.provisioner.steps.spawn(async move { provisioner.step(request, permit).await });
+        self.provisioner
+            .steps
+            .spawn(async move { provisioner.step(request, permit).await });
     }
 
     /// Hands back a claimed request whose call was not made.
     fn hand_back(&self, request: Request) {
         let provisioner = self.provisioner.clone();
-        self.provisioner.steps.spawn(async move { provisioner.hand_back(request).await });
+        self.provisioner
+            .steps
+            .spawn(async move { provisioner.hand_back(request).await });
     }
 }

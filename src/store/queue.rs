@@ -108,9 +108,20 @@ impl Store {
     /// # Errors
     /// When the writer has ended.
     pub async fn claim(&self, call: Call, most: usize, terms: Terms) -> Result<Claimed, StoreError> {
-        let Terms { now, lease_until, make_ready } = terms;
+        let Terms {
+            now,
+            lease_until,
+            make_ready,
+        } = terms;
         let claim = fastrand::i64(1..);
-        let order = ClaimOrder { call, most, make_ready, now, lease_until, claim };
+        let order = ClaimOrder {
+            call,
+            most,
+            make_ready,
+            now,
+            lease_until,
+            claim,
+        };
         self.writer.write(|done| Order::Claim(order, done)).await
     }
 

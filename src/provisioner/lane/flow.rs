@@ -29,7 +29,13 @@ pub(super) struct Flow<'a> {
 impl<'a> Flow<'a> {
     pub(super) fn new(lane: &'a mut Lane) -> Self {
         let condition = lane.provisioner.parts.line.condition();
-        Self { lane, ahead: VecDeque::new(), claiming: None, more: true, condition }
+        Self {
+            lane,
+            ahead: VecDeque::new(),
+            claiming: None,
+            more: true,
+            condition,
+        }
     }
 
     /// Runs until there is nothing more to claim, or the line no longer flows, or it is time to stop.
@@ -44,7 +50,9 @@ impl<'a> Flow<'a> {
         if let Some((_, claiming)) = self.claiming.take() {
             self.ahead.extend(claiming.await?);
         }
-        self.ahead.drain(..).for_each(|request| self.lane.hand_back(request));
+        self.ahead
+            .drain(..)
+            .for_each(|request| self.lane.hand_back(request));
         Ok(())
     }
 
@@ -64,7 +72,13 @@ impl<'a> Flow<'a> {
 
     /// Waits for what comes first: permits, claimed rows, or a reason to look again.
     async fn turn(&mut self) -> Result<(), StoreError> {
-        let Self { lane, ahead, claiming, more, condition } = self;
+        let Self {
+            lane,
+            ahead,
+            claiming,
+            more,
+            condition,
+        } = self;
         let line = &lane.provisioner.parts.line;
         let claimed = async {
             match claiming {

@@ -24,7 +24,11 @@ pub(in crate::store) async fn claim(
     connection: &mut SqliteConnection,
     order: &ClaimOrder,
 ) -> Result<Claimed, StoreError> {
-    let became_ready = if order.make_ready { make_ready(connection, order).await? } else { 0 };
+    let became_ready = if order.make_ready {
+        make_ready(connection, order).await?
+    } else {
+        0
+    };
     let mut rows = take(connection, order).await?;
     if rows.is_empty() {
         return Ok(Claimed {
