@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::database::{folder, missing};
 use super::secret;
 use super::session::{Misconfigured, Session};
 use crate::daemon::{self, Secrets};
@@ -11,7 +12,13 @@ use crate::observability;
 pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     observability::start(&session.env).map_err(|error| Misconfigured(error.to_string()))?;
     let config = session.config()?;
-    let secrets = Secrets { appsecret: secret::appsecret(&config)? };
+    let secrets = Secrets {
+        appsecret: secret::appsecret(&config)?,
+    };
+    let database = &config.database.path;
+    if !folder(database).is_dir() {
+        return Err(Misconfigured(missing(database)).into());
+    }
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
