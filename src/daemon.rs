@@ -46,12 +46,23 @@ pub async fn run(
     let result = loops.until_stop(&stop).await;
     vitals::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
-    loops.finish(config.api.request_timeout + STOP_MARGIN).await;
-    parts.store.optimize().await.ok();
-    drop(parts);
-    writers.close();
-    writers.wait().await;
-    tracing::info!("stopped");
+    let steps = loops.steps();
+    let finish = async move {
+        loops.finish().await;
+        parts.store.optimize().await.ok();
+        drop(parts);
+        writers.close();
+        writers.wait().await;
+    };
+    // The writer too: on a full disk it tries without end.
+    let bound = config.api.request_timeout + STOP_MARGIN;
+    match tokio::time::timeout(bound, finish).await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!(
+            in_flight = steps.len(),
+            "stopped before all was settled; what is left is looked at first at the next start"
+        ),
+    }
     result
 }
 

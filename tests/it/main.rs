@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
+mod binary;
 mod cli;
 mod main_job;
 mod schema;
