@@ -11,7 +11,7 @@ use crate::line::{Permit, Verdict};
 use crate::outcome::{Final, Meaning, Next, Outcome, Word};
 use crate::request::{Call, Request};
 use crate::store::{Attempt, Settlement};
-use crate::weixin::{Reply, rid};
+use crate::weixin::Reply;
 
 /// The most calls of one step: the first, and one for each new token that it was given.
 pub(super) const MOST_CALLS: usize = 3;
@@ -22,6 +22,7 @@ struct Called {
     attempts: Vec<Attempt>,
     errcode: Option<i64>,
     errmsg: String,
+    rid: Option<String>,
 }
 
 impl Provisioner {
@@ -70,6 +71,7 @@ impl Provisioner {
                 attempts,
                 errcode,
                 errmsg,
+                rid: reply.rid(),
             };
         }
     }
@@ -86,7 +88,7 @@ impl Provisioner {
         let settlement = Settlement {
             id: request.id,
             claim: request.claim,
-            rid: rid(&called.errmsg).map(str::to_owned),
+            rid: called.rid,
             env: request.env,
             outcome,
             attempts: called.attempts,
