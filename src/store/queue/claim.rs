@@ -47,7 +47,7 @@ pub(in crate::store) async fn claim(
 async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<u64, StoreError> {
     let now = text(order.now);
     let made = sqlx::query!(
-        r#"UPDATE queue SET due_at = NULL, claim = NULL
+        r#"UPDATE queue SET due_at = CASE WHEN not_before > ?1 THEN not_before END, claim = NULL
             WHERE id IN (SELECT id FROM (SELECT id FROM queue
                                           WHERE claim IS NULL AND due_at IS NOT NULL AND due_at <= ?1
                                           ORDER BY due_at LIMIT ?2)
@@ -130,9 +130,9 @@ impl Row {
     }
 }
 
-/// Lets every claim go. What they left says what to do next.
+/// Lets every claim go. What they left says what to do next, and `not_before` when, if it was moved meanwhile.
 pub(in crate::store) async fn release(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let released = sqlx::query!("UPDATE queue SET claim = NULL, due_at = NULL WHERE claim IS NOT NULL")
+    let released = sqlx::query!("UPDATE queue SET claim = NULL, due_at = not_before WHERE claim IS NOT NULL")
         .execute(connection)
         .await?;
     Ok(released.rows_affected())
