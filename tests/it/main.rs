@@ -4,6 +4,8 @@
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
 mod cli;
+mod flows;
+mod house;
 mod main_job;
 mod schema;
 mod simulator;
