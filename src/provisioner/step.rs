@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::Provisioner;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, after};
 use crate::credential::Token;
 use crate::line::{Permit, Verdict};
-use crate::outcome::{Final, Meaning, Next, Outcome, Word};
+use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, Word};
 use crate::request::{Call, Request};
 use crate::store::{Attempt, Settlement};
 use crate::weixin::Reply;
@@ -44,6 +44,11 @@ impl Provisioner {
             .parts
             .policy
             .decide(&request, &called.meaning, now, fastrand::f64());
+        let outcome = match (&called.meaning, self.parts.line.rest_until()) {
+            // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
+            (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
+            _ => outcome,
+        };
         self.settle(request, called, outcome, now).await;
     }
 

@@ -77,6 +77,28 @@ async fn each_fault_of_the_whole_line_fails_no_row_is_probed_and_passes_by_itsel
 }
 
 #[tokio::test]
+async fn one_request_that_keeps_meeting_a_fault_of_the_line_does_not_hold_up_the_others() {
+    let mut world = World::by_hand().await;
+    let fault = Fault::on(Endpoint::Create).env("limited");
+    world.simulator.fault(fault.errcode(50002, "user limited"));
+    world
+        .execute("INSERT INTO queue (env, priority) VALUES ('limited', 9)")
+        .await;
+    world.start();
+    let met = "SELECT count(*) >= 5 FROM attempt WHERE outcome = 'line'";
+    world.fly(SECOND, met, &["1"]).await;
+    world.insert("fine").await;
+    world
+        .fly(SECOND, "SELECT state FROM status WHERE env = 'fine'", &["online"])
+        .await;
+    assert_eq!(
+        world.status("finished_at, errcode", "limited").await,
+        "NULL|50002"
+    );
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_redirect_is_a_fault_of_the_whole_line_and_never_followed() {
     let mut world = World::by_hand().await;
     let elsewhere = Simulator::start(Default::default()).await.unwrap();
