@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
 use crate::credential::{AppSecret, Token};
@@ -84,6 +85,8 @@ struct Shared {
     state: watch::Sender<TokenState>,
     /// Somebody rejected the current token.
     rejected: Notify,
+    /// Nobody fetches tokens any more.
+    ended: CancellationToken,
 }
 
 impl Tokens {
@@ -100,6 +103,7 @@ impl Tokens {
             clock,
             state,
             rejected: Notify::new(),
+            ended: CancellationToken::new(),
         }))
     }
 
@@ -122,7 +126,7 @@ impl Tokens {
     }
 
     /// Gives up a token that Weixin refused, and returns one that is not that one: the current one if somebody was
-    /// faster, else a new one once it is there. `None` when none came within some 20 seconds.
+    /// faster, else a new one once it is there. `None` when none came within some 20 seconds, or none will since we stop.
     pub async fn reject(&self, stale: &Token) -> Option<Arc<Token>> {
         let mut state = self.state();
         let given_up = self.0.state.send_if_modified(|state| {
@@ -138,6 +142,7 @@ impl Tokens {
         }
         tokio::select! {
             state = state.wait_for(|state| state.token.is_some()) => state.ok()?.token.clone(),
+            () = self.0.ended.cancelled() => None,
             () = tokio::time::sleep(LONGEST_WAIT) => None,
         }
     }
@@ -151,8 +156,9 @@ impl Tokens {
         store: Store,
         weixin: Weixin,
         wakes: Wakes,
-        stop: tokio_util::sync::CancellationToken,
+        stop: CancellationToken,
     ) -> Result<(), crate::store::StoreError> {
+        let _ended = self.0.ended.clone().drop_guard();
         renewal::Renewal::new(self, store, weixin, wakes).run(stop).await
     }
 
