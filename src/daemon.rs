@@ -46,13 +46,25 @@ pub async fn run(
     let result = loops.until_stop(&stop).await;
     vitals::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
-    loops.finish(config.api.request_timeout + STOP_MARGIN).await;
+    let steps = loops.steps();
+    let bound = config.api.request_timeout + STOP_MARGIN;
+    match tokio::time::timeout(bound, wind_up(loops, parts, writers)).await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!(
+            in_flight = steps.len(),
+            "stopped before all was written down; what is left is looked at first at the next start"
+        ),
+    }
+    result
+}
+
+/// Lets the loops and what is in flight come to their end, says that we have stopped, and closes the database.
+async fn wind_up(loops: Loops, parts: Parts, writers: TaskTracker) {
+    loops.finish().await;
     parts.store.optimize().await.ok();
     drop(parts);
     writers.close();
     writers.wait().await;
-    tracing::info!("stopped");
-    result
 }
 
 fn identity(clock: &Clock) -> Identity {

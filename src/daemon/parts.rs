@@ -1,7 +1,6 @@
 //! The parts from the configuration, and the loops that run on them.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -235,25 +234,19 @@ impl Loops {
         error.map_or(Ok(()), Err)
     }
 
-    /// Waits for the loops and for what is in flight, no longer than `bound`; then says that we have stopped.
-    pub(super) async fn finish(self, bound: Duration) {
+    /// The calls that are under way.
+    pub(super) fn steps(&self) -> TaskTracker {
+        self.steps.clone()
+    }
+
+    /// Waits for the loops and for what is in flight; then says that we have stopped.
+    pub(super) async fn finish(self) {
         self.tasks.close();
         self.steps.close();
-        let all = async {
-            self.tasks.wait().await;
-            self.steps.wait().await;
-            self.reporter.stopped().await
-        };
-        match tokio::time::timeout(bound, all).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the stop could not be written down"),
-            Err(_) => {
-                let in_flight = self.steps.len();
-                tracing::warn!(
-                    in_flight,
-                    "stopped before all was settled; what is left is looked at first at the next start"
-                );
-            }
+        self.tasks.wait().await;
+        self.steps.wait().await;
+        if let Err(error) = self.reporter.stopped().await {
+            tracing::warn!(%error, "the stop could not be written down");
         }
     }
 }

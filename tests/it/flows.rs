@@ -9,6 +9,7 @@ mod order;
 mod others;
 mod plans;
 mod retention;
+mod stop;
 mod ticket;
 mod token;
 mod wire;

@@ -148,16 +148,19 @@ impl World {
     pub async fn crash(&mut self) {
         let running = self.daemon.take().expect("a daemon to crash");
         let runtime = running.runtime.expect("a daemon that was started to crash");
-        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE))
-            .await
-            .unwrap();
+        end(runtime).await;
     }
 
     /// Stops the daemon and waits until it has.
     pub async fn stop(&mut self) -> Result<(), DaemonError> {
         let running = self.daemon.take().expect("a daemon to stop");
         running.stop.cancel();
-        within(running.task).await.unwrap()
+        let stopped = within(running.task).await.unwrap();
+        if let Some(runtime) = running.runtime {
+            // What a process leaves behind dies with it.
+            end(runtime).await;
+        }
+        stopped
     }
 
     /// Waits for the daemon to end by itself.
@@ -301,4 +304,10 @@ pub async fn within<T>(wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("this takes longer than any machine needs")
+}
+
+/// Ends all that runs on a runtime, where it stands.
+async fn end(runtime: Runtime) {
+    let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+    ended.await.unwrap();
 }
