@@ -167,17 +167,36 @@ async fn a_paused_daemon_calls_nothing_and_goes_on_when_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn no_more_calls_are_in_flight_than_are_allowed() {
-    let mut world = World::new().await;
-    world.set("api.max_in_flight", "3");
-    world
-        .simulator
-        .fault(Fault::on(Endpoint::Create).delay(Duration::from_millis(10)));
-    let envs: Vec<String> = (0..30).map(|i| format!("env-{i}")).collect();
+async fn no_more_calls_are_in_flight_than_are_allowed_and_with_one_place_both_calls_get_their_turn() {
+    for (allowed, number) in [("1", 1), ("3", 3)] {
+        let mut world = World::new().await;
+        world.set("api.max_in_flight", allowed);
+        world
+            .simulator
+            .fault(Fault::on(Endpoint::Create).delay(Duration::from_millis(10)));
+        let envs: Vec<String> = (0..30).map(|i| format!("env-{i}")).collect();
+        world.insert_all(&envs).await;
+        world.start();
+        world.wait_for(UNFINISHED, &["0"]).await;
+        assert_eq!(world.simulator.max_in_flight(), number);
+        assert_eq!(world.simulator.needless_creates(), 0);
+        world.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_creates_in_a_second_keeps_within_the_platforms_own() {
+    let mut world = World::with(|options| options.creates_per_second = 20).await;
+    world.set("api.creates_per_second", "8");
+    let envs: Vec<String> = (0..16).map(|i| format!("env-{i}")).collect();
     world.insert_all(&envs).await;
     world.start();
     world.wait_for(UNFINISHED, &["0"]).await;
-    assert_eq!(world.simulator.max_in_flight(), 3);
-    assert_eq!(world.simulator.needless_creates(), 0);
+    assert_eq!(
+        world
+            .rows("SELECT DISTINCT errcode, count(*) FROM attempt WHERE call = 'create'")
+            .await,
+        ["0|16"]
+    );
     world.stop().await.unwrap();
 }

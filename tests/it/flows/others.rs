@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use staticstored::simulator::{Endpoint, Fault};
+use staticstored::store::Guard;
 
 use super::UNFINISHED;
 use crate::world::{World, within};
@@ -80,4 +81,16 @@ async fn while_another_program_holds_the_write_lock_nothing_is_lost_and_all_is_s
         assert_eq!(world.simulator.calls_for(Endpoint::Create, env), 1);
     }
     world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_another_daemon_holds_is_refused_and_left_alone() {
+    let mut world = World::new().await;
+    let _guard = Guard::take(&world.database(), "pid 812 on host1").unwrap();
+    world.insert("waits").await;
+    world.start();
+    let error = world.ended().await.unwrap_err().to_string();
+    assert!(error.contains("is held by pid 812 on host1"), "{error}");
+    assert_eq!(world.status("state", "waits").await, "pending");
+    assert!(world.simulator.ledger().is_empty());
 }

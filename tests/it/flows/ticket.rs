@@ -57,21 +57,19 @@ async fn a_push_is_asked_for_again_after_ten_minutes_and_not_before() {
     let mut world = without_ticket().await;
     world.start();
     world.wait_for_service("waiting_for_ticket").await;
-    let asked = |simulator: &Simulator| {
-        let ledger = simulator.ledger();
-        let asked = ledger
-            .iter()
-            .filter(|entry| entry.endpoint == Endpoint::StartPushTicket);
-        asked.map(|entry| entry.at).collect::<Vec<_>>()
-    };
-    let count = async { world.see(|simulator| asked(simulator).len() >= 3).await };
-    tokio::select! {
-        () = count => {}
-        () = world.fly(10 * SECOND, "SELECT 1 WHERE 0", &["never"]) => {}
-    }
-    let at = asked(&world.simulator);
-    for pair in at.windows(2) {
-        assert!(pair[1] - pair[0] >= chrono::Duration::minutes(10), "{at:?}");
+    world
+        .wait_for("SELECT push_asked_at IS NOT NULL FROM service", &["1"])
+        .await;
+    for asked in 1..4 {
+        world
+            .see(|simulator| simulator.calls(Endpoint::StartPushTicket) == asked)
+            .await;
+        let at = world.row("SELECT push_asked_at FROM service").await;
+        let again = format!("SELECT push_asked_at > '{at}' FROM service");
+        world.fly(10 * SECOND, &again, &["1"]).await;
+        let [then, now] = [at, world.row("SELECT push_asked_at FROM service").await]
+            .map(|text| staticstored::clock::parse(&text).unwrap());
+        assert!(now - then >= chrono::Duration::minutes(10), "{then} {now}");
     }
     world.stop().await.unwrap();
 }
