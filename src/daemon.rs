@@ -47,23 +47,24 @@ pub async fn run(
     vitals::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     let steps = loops.steps();
-    let finish = async move {
-        loops.finish().await;
-        parts.store.optimize().await.ok();
-        drop(parts);
-        writers.close();
-        writers.wait().await;
-    };
-    // The writer too: on a full disk it tries without end.
     let bound = config.api.request_timeout + STOP_MARGIN;
-    match tokio::time::timeout(bound, finish).await {
+    match tokio::time::timeout(bound, wind_up(loops, parts, writers)).await {
         Ok(()) => tracing::info!("stopped"),
         Err(_) => tracing::warn!(
             in_flight = steps.len(),
-            "stopped before all was settled; what is left is looked at first at the next start"
+            "stopped before all was written down; what is left is looked at first at the next start"
         ),
     }
     result
+}
+
+/// Lets the loops and what is in flight come to their end, says that we have stopped, and closes the database.
+async fn wind_up(loops: Loops, parts: Parts, writers: TaskTracker) {
+    loops.finish().await;
+    parts.store.optimize().await.ok();
+    drop(parts);
+    writers.close();
+    writers.wait().await;
 }
 
 fn identity(clock: &Clock) -> Identity {

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 pub use gauge::{Condition, Fault};
 use gauge::{Gauge, Room};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::outcome::{Load, Meaning};
 use crate::request::Call;
 
@@ -133,6 +133,12 @@ impl Line {
     #[must_use]
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.0.condition.subscribe()
+    }
+
+    /// When the next probe may be made, where the line stands still but for probes.
+    #[must_use]
+    pub fn rest_until(&self) -> Option<Timestamp> {
+        self.gauge().rest_until
     }
 
     fn gauge(&self) -> MutexGuard<'_, Gauge> {

@@ -178,3 +178,14 @@ pub struct Outcome {
     /// Whether `status` keeps the errcode and errmsg of an earlier answer: this one says nothing of why.
     pub keep_answer: bool,
 }
+
+impl Outcome {
+    /// Puts the next call, if there is one, off until `until` at least.
+    #[must_use]
+    pub fn put_off(mut self, until: Timestamp) -> Self {
+        if let Next::Again { at, .. } = &mut self.next {
+            *at = (*at).max(Some(until));
+        }
+        self
+    }
+}

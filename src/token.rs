@@ -126,8 +126,7 @@ impl Tokens {
     }
 
     /// Gives up a token that Weixin refused, and returns one that is not that one: the current one if somebody was
-    /// faster, else a new one once it is there. `None` when none came within some 20 seconds, or none will come because
-    /// the daemon stops.
+    /// faster, else a new one once it is there. `None` when none came within some 20 seconds, or none will since we stop.
     pub async fn reject(&self, stale: &Token) -> Option<Arc<Token>> {
         let mut state = self.state();
         let given_up = self.0.state.send_if_modified(|state| {
@@ -159,10 +158,8 @@ impl Tokens {
         wakes: Wakes,
         stop: CancellationToken,
     ) -> Result<(), crate::store::StoreError> {
-        let ended = self.0.ended.clone();
-        let result = renewal::Renewal::new(self, store, weixin, wakes).run(stop).await;
-        ended.cancel();
-        result
+        let _ended = self.0.ended.clone().drop_guard();
+        renewal::Renewal::new(self, store, weixin, wakes).run(stop).await
     }
 
     fn publish(&self, token: Token) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::{Client, Proxy, Response, Url, redirect};
 use serde::Serialize;
 
-pub use answer::{Answer, CallError, Found, LONGEST_ERRMSG, Reply, rid};
+pub use answer::{Answer, CallError, Found, LONGEST_ERRMSG, Reply};
 pub use exchange::{ExchangeError, Grant};
 
 use crate::clock::Stopwatch;

@@ -66,7 +66,7 @@ pub(super) struct Gauge {
     busy_in_a_row: u32,
     /// Probes in a row that met the same: makes their intervals grow.
     rests: u32,
-    rest_until: Option<Timestamp>,
+    pub(super) rest_until: Option<Timestamp>,
     fault: Option<Fault>,
     /// The call that met the last fault: until that one works again, the intervals go on growing.
     faulty_call: Option<Call>,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::Provisioner;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, after};
 use crate::credential::Token;
 use crate::line::{Permit, Verdict};
-use crate::outcome::{Final, Meaning, Next, Outcome, Word};
+use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, Word};
 use crate::request::{Call, Request};
 use crate::store::{Attempt, Settlement};
-use crate::weixin::{Reply, rid};
+use crate::weixin::Reply;
 
 /// The most calls of one step: the first, and one for each new token that it was given.
 pub(super) const MOST_CALLS: usize = 3;
@@ -22,6 +22,7 @@ struct Called {
     attempts: Vec<Attempt>,
     errcode: Option<i64>,
     errmsg: String,
+    rid: Option<String>,
 }
 
 impl Provisioner {
@@ -42,6 +43,7 @@ impl Provisioner {
             attempts: Vec::new(),
             errcode: None,
             errmsg: String::new(),
+            rid: None,
         };
         let outcome = Outcome::unsent(&request);
         self.settle(request, called, outcome, self.parts.clock.now())
@@ -60,6 +62,11 @@ impl Provisioner {
             .parts
             .policy
             .decide(&request, &called.meaning, now, fastrand::f64());
+        let outcome = match (&called.meaning, self.parts.line.rest_until()) {
+            // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
+            (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
+            _ => outcome,
+        };
         self.settle(request, called, outcome, now).await;
     }
 
@@ -87,6 +94,7 @@ impl Provisioner {
                 attempts,
                 errcode,
                 errmsg,
+                rid: reply.rid(),
             };
         }
     }
@@ -103,7 +111,7 @@ impl Provisioner {
         let settlement = Settlement {
             id: request.id,
             claim: request.claim,
-            rid: rid(&called.errmsg).map(str::to_owned),
+            rid: called.rid,
             env: request.env,
             outcome,
             attempts: called.attempts,

@@ -19,6 +19,8 @@ pub struct Answer {
     pub errcode: i64,
     /// `errmsg`, without what can't be printed, cut at [`LONGEST_ERRMSG`].
     pub errmsg: String,
+    /// Weixin's request id, also where the errmsg was cut before it.
+    pub rid: Option<String>,
     /// What describestaticstore found, where that was asked and answered with errcode 0.
     pub found: Option<Found>,
 }
@@ -83,6 +85,12 @@ impl Reply {
         self.result.as_ref().ok().map(|answer| answer.errcode)
     }
 
+    /// Weixin's request id, where one came.
+    #[must_use]
+    pub fn rid(&self) -> Option<String> {
+        self.result.as_ref().ok().and_then(|answer| answer.rid.clone())
+    }
+
     /// What Weixin said, or why it said nothing.
     #[must_use]
     pub fn errmsg(&self) -> String {
@@ -94,8 +102,7 @@ impl Reply {
 }
 
 /// Cuts Weixin's request id out of an errmsg: `… rid: 6512ab34-0c1d2e3f-4a5b6c7d` (weixin-api.md 2.6).
-#[must_use]
-pub fn rid(errmsg: &str) -> Option<&str> {
+fn rid(errmsg: &str) -> Option<&str> {
     let (_, rest) = errmsg.rsplit_once("rid:")?;
     let rest = rest.trim_start();
     let end = rest
@@ -142,11 +149,7 @@ pub(super) fn create(body: &[u8]) -> Result<Answer, CallError> {
     let errcode = envelope
         .errcode
         .ok_or_else(|| CallError::Garbled("no errcode".into()))?;
-    Ok(Answer {
-        errcode,
-        errmsg: printable(&envelope.errmsg.unwrap_or_default()),
-        found: None,
-    })
+    Ok(answer(errcode, &envelope.errmsg.unwrap_or_default(), None))
 }
 
 /// Reads the answer to describestaticstore: with errcode 0, or none but a list, what it found for `env`.
@@ -158,40 +161,59 @@ pub(super) fn describe(body: &[u8], env: &Env) -> Result<Answer, CallError> {
         (None, Some(_)) => 0,
         (None, None) => return Err(CallError::Garbled("neither errcode nor Data".into())),
     };
-    let found = if errcode == 0 {
-        Some(Found(record(list, env)?))
-    } else {
-        None
-    };
-    Ok(Answer {
-        errcode,
-        errmsg: printable(&envelope.errmsg.unwrap_or_default()),
-        found,
-    })
+    let mut errmsg = envelope.errmsg.unwrap_or_default();
+    if errcode != 0 {
+        return Ok(answer(errcode, &errmsg, None));
+    }
+    let item = item(list, env)?;
+    // "ok" alone would not say why a website is not online.
+    if let Some(status) = item
+        .as_ref()
+        .map(Item::status)
+        .filter(|status| *status != "online")
+    {
+        errmsg = format!("{errmsg}; status: {status}");
+    }
+    Ok(answer(errcode, &errmsg, Some(Found(item.map(StoreRecord::from)))))
 }
 
-fn record(list: Option<Value>, env: &Env) -> Result<Option<StoreRecord>, CallError> {
+fn answer(errcode: i64, errmsg: &str, found: Option<Found>) -> Answer {
+    Answer {
+        errcode,
+        errmsg: printable(errmsg),
+        rid: rid(errmsg).map(str::to_owned),
+        found,
+    }
+}
+
+fn item(list: Option<Value>, env: &Env) -> Result<Option<Item>, CallError> {
     let Some(list) = list else { return Ok(None) };
     let items: Vec<Item> =
         serde_json::from_value(list).map_err(|error| CallError::Garbled(format!("Data: {error}")))?;
     let ours = |item: &Item| item.env.as_deref().is_none_or(|name| name == env.as_str());
     let many = !items.is_empty();
     match items.into_iter().find(ours) {
-        Some(item) => Ok(Some(item.into())),
+        Some(item) => Ok(Some(item)),
         None if many => Err(CallError::Garbled("Data is about other environments".into())),
         None => Ok(None),
     }
 }
 
+impl Item {
+    fn status(&self) -> &str {
+        self.status.as_deref().unwrap_or("null")
+    }
+}
+
 impl From<Item> for StoreRecord {
     fn from(item: Item) -> Self {
-        let state = match item.status.as_deref() {
-            Some("init" | "process") => StoreState::Opening,
-            Some("online") => StoreState::Online,
-            Some("destroying") => StoreState::Destroying,
-            Some("offline") => StoreState::Offline,
-            Some(state @ ("create_fail" | "destroy_fail")) => StoreState::Broken(state.to_owned()),
-            other => StoreState::Unknown(printable(other.unwrap_or("null"))),
+        let state = match item.status() {
+            "init" | "process" => StoreState::Opening,
+            "online" => StoreState::Online,
+            "destroying" => StoreState::Destroying,
+            "offline" => StoreState::Offline,
+            state @ ("create_fail" | "destroy_fail") => StoreState::Broken(state.to_owned()),
+            other => StoreState::Unknown(printable(other)),
         };
         let kept = |field: Option<String>| field.filter(|text| !text.is_empty()).map(|text| printable(&text));
         let site = Site {

@@ -5,6 +5,8 @@
 
 mod binary;
 mod cli;
+mod flows;
+mod house;
 mod main_job;
 mod schema;
 mod simulator;

@@ -11,6 +11,7 @@ use staticstored::credential::AppSecret;
 use staticstored::daemon::{self, DaemonError, Secrets};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,8 @@ pub struct World {
 struct Running {
     stop: CancellationToken,
     task: JoinHandle<Result<(), DaemonError>>,
+    /// Its own, where it is to crash.
+    runtime: Option<Runtime>,
 }
 
 impl World {
@@ -71,6 +74,11 @@ impl World {
         store::migrate(&world.database()).await.unwrap();
         world.give_ticket().await;
         world
+    }
+
+    /// The same in a time that stands still until [`World::fly`] or the clock's own verbs move it.
+    pub async fn by_hand() -> Self {
+        Self::with(|options| options.clock = Clock::manual(Clock::system().now())).await
     }
 
     /// Sets a key of the configuration, for daemons started from now on.
@@ -118,21 +126,46 @@ impl World {
 
     /// Starts the daemon.
     pub fn start(&mut self) {
+        self.start_on(None);
+    }
+
+    /// Starts a daemon that can crash: on a runtime of its own, since all its tasks must die at once.
+    pub fn start_to_crash(&mut self) {
+        self.start_on(Some(Runtime::new().unwrap()));
+    }
+
+    fn start_on(&mut self, runtime: Option<Runtime>) {
         assert!(self.daemon.is_none(), "one at a time");
         let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
         let secrets = Secrets {
             appsecret: AppSecret::parse(&Options::default().appsecret).unwrap(),
         };
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { daemon::run(&config, secrets, clock, stopped).await });
-        self.daemon = Some(Running { stop, task });
+        let run = async move { daemon::run(&config, secrets, clock, stopped).await };
+        let task = match &runtime {
+            Some(runtime) => runtime.spawn(run),
+            None => tokio::spawn(run),
+        };
+        self.daemon = Some(Running { stop, task, runtime });
+    }
+
+    /// Ends the daemon where it stands, as a kill does: nothing more is written.
+    pub async fn crash(&mut self) {
+        let running = self.daemon.take().expect("a daemon to crash");
+        let runtime = running.runtime.expect("a daemon that was started to crash");
+        end(runtime).await;
     }
 
     /// Stops the daemon and waits until it has.
     pub async fn stop(&mut self) -> Result<(), DaemonError> {
         let running = self.daemon.take().expect("a daemon to stop");
         running.stop.cancel();
-        within(running.task).await.unwrap()
+        let stopped = within(running.task).await.unwrap();
+        if let Some(runtime) = running.runtime {
+            // What a process leaves behind dies with it.
+            end(runtime).await;
+        }
+        stopped
     }
 
     /// Waits for the daemon to end by itself.
@@ -160,6 +193,17 @@ impl World {
     pub async fn insert(&self, env: &str) {
         self.execute(&format!("INSERT INTO queue (env) VALUES ('{env}')"))
             .await;
+    }
+
+    pub async fn insert_all(&self, envs: &[String]) {
+        for env in envs {
+            self.insert(env).await;
+        }
+    }
+
+    /// Waits until the platform's answers to the calls so far make a condition true.
+    pub async fn see(&self, condition: impl Fn(&Simulator) -> bool) {
+        within(self.simulator.wait_until(condition)).await;
     }
 
     /// The rows of a query, each value as text, NULL as `NULL`, joined by `|`.
@@ -215,6 +259,20 @@ impl World {
         }
     }
 
+    /// Lets a clock that is moved by hand run, `step` at a time, until a query's rows are these.
+    pub async fn fly(&self, step: Duration, sql: &str, wanted: &[&str]) {
+        let flight = async {
+            loop {
+                self.clock.advance(step);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            () = self.wait_for(sql, wanted) => {}
+            () = flight => {}
+        }
+    }
+
     /// Waits until an environment's request is in this state.
     pub async fn wait_for_state(&self, env: &str, state: &str) {
         self.wait_for(&format!("SELECT state FROM status WHERE env = '{env}'"), &[state])
@@ -237,8 +295,11 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(running) = &self.daemon {
+        if let Some(running) = self.daemon.take() {
             running.stop.cancel();
+            if let Some(runtime) = running.runtime {
+                runtime.shutdown_background();
+            }
         }
     }
 }
@@ -248,4 +309,10 @@ pub async fn within<T>(wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("this takes longer than any machine needs")
+}
+
+/// Ends all that runs on a runtime, where it stands.
+async fn end(runtime: Runtime) {
+    let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+    ended.await.unwrap();
 }

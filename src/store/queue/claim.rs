@@ -134,7 +134,7 @@ impl Row {
     }
 }
 
-/// Lets every claim go. What they left says what to do next.
+/// Lets every claim go. What they left says what to do next, and `not_before` when, if it was moved meanwhile.
 pub(in crate::store) async fn release(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
     let released = sqlx::query!("UPDATE queue SET claim = NULL, due_at = not_before WHERE claim IS NOT NULL")
         .execute(connection)

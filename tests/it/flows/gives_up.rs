@@ -1,0 +1,91 @@
+//! When patience is over: failed, with a remedy.
+
+use std::time::Duration;
+
+use staticstored::simulator::{Endpoint, Fault, Opening};
+
+use super::SECOND;
+use crate::world::World;
+
+#[tokio::test]
+async fn what_does_not_pass_in_time_fails_with_its_last_answer_and_a_remedy() {
+    let mut world = World::by_hand().await;
+    world.set("retry.give_up_after", "30s");
+    world.set("retry.initial_backoff", "1s");
+    world.set("retry.max_backoff", "4s");
+    world
+        .simulator
+        .fault(Fault::on(Endpoint::Create).errcode(-501_003, "quota"));
+    world.insert("stuck").await;
+    world.start();
+    world.fly(SECOND, "SELECT state FROM status", &["failed"]).await;
+    let columns = "attempts > 2, errcode, rid IS NOT NULL, remedy LIKE '%retry.give_up_after%', next_attempt_at, \
+                   finished_at IS NOT NULL";
+    assert_eq!(world.status(columns, "stuck").await, "1|-501003|1|1|NULL|1");
+    let ledger = world.simulator.ledger();
+    let calls: Vec<_> = ledger
+        .iter()
+        .filter(|entry| entry.endpoint == Endpoint::Create)
+        .map(|entry| entry.at)
+        .collect();
+    assert!(*calls.last().unwrap() - calls[0] >= chrono::Duration::seconds(30));
+    assert_eq!(world.status("attempts", "stuck").await, calls.len().to_string());
+    assert_eq!(
+        world.history("stuck").await.last().map(String::as_str),
+        Some("create:failed")
+    );
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_website_that_does_not_come_online_in_time_fails_with_a_remedy_and_is_found_when_requested_again() {
+    let mut world = World::by_hand().await;
+    world.set("confirm.give_up_after", "30s");
+    world.set("confirm.initial_interval", "2s");
+    world.set("confirm.max_interval", "8s");
+    world
+        .simulator
+        .set_opening("slow", Opening::online_after(Duration::from_secs(3600)));
+    world.insert("slow").await;
+    world.start();
+    world.fly(SECOND, "SELECT state FROM status", &["failed"]).await;
+    let columns = "attempts, errcode, remedy LIKE '%did not come online in time%', next_attempt_at";
+    assert_eq!(world.status(columns, "slow").await, "1|0|1|NULL");
+    let history = world.history("slow").await;
+    assert_eq!(
+        (history[1].as_str(), history.last().map(String::as_str)),
+        ("describe:not_yet", Some("describe:failed"))
+    );
+    world.clock.advance(Duration::from_secs(3600));
+    world.insert("slow").await;
+    world.fly(SECOND, "SELECT state FROM status", &["online"]).await;
+    assert_eq!(world.status("attempts, remedy", "slow").await, "0|NULL");
+    assert_eq!(world.simulator.calls(Endpoint::Create), 1);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_confirmation_a_create_whose_answer_was_lost_is_still_looked_at() {
+    let mut world = World::new().await;
+    world.set("confirm.enabled", "false");
+    let lost = |env: &str| Fault::on(Endpoint::Create).env(env).once().cut();
+    world.simulator.fault(lost("lost").after_effect());
+    world.simulator.fault(lost("never-came"));
+    for env in ["lost", "never-came"] {
+        world
+            .simulator
+            .set_opening(env, Opening::online_after(Duration::from_secs(3600)));
+        world.insert(env).await;
+    }
+    world.start();
+    for env in ["lost", "never-came"] {
+        world.wait_for_state(env, "accepted").await;
+        assert_eq!(world.simulator.effective_creates(env), 1);
+    }
+    assert_eq!(
+        world.status("attempts, remedy, next_attempt_at", "lost").await,
+        "1|NULL|NULL"
+    );
+    assert_eq!(world.row("SELECT count(*) FROM queue").await, "0");
+    world.stop().await.unwrap();
+}

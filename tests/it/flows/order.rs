@@ -1,0 +1,202 @@
+//! Who goes first, who waits, and how many at once.
+
+use std::time::Duration;
+
+use staticstored::simulator::{Endpoint, Fault};
+
+use super::{SECOND, UNFINISHED};
+use crate::world::World;
+
+/// A daemon that makes one call at a time and looks at nothing afterwards.
+async fn one_at_a_time() -> World {
+    let mut world = World::new().await;
+    world.set("api.max_in_flight", "1");
+    world.set("confirm.enabled", "false");
+    world
+}
+
+/// The environments in the order of their creates.
+fn created(world: &World) -> Vec<String> {
+    let ledger = world.simulator.ledger();
+    ledger
+        .into_iter()
+        .filter(|entry| entry.endpoint == Endpoint::Create)
+        .filter_map(|entry| entry.env)
+        .collect()
+}
+
+#[tokio::test]
+async fn higher_priority_goes_first_then_who_came_first() {
+    let mut world = one_at_a_time().await;
+    for (env, priority) in [("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0)] {
+        world
+            .execute(&format!(
+                "INSERT INTO queue (env, priority) VALUES ('{env}', {priority})"
+            ))
+            .await;
+    }
+    // The same again: the higher priority wins.
+    world
+        .execute("INSERT INTO queue (env, priority) VALUES ('e', 9), ('b', 0)")
+        .await;
+    world.start();
+    world.wait_for(UNFINISHED, &["0"]).await;
+    assert_eq!(created(&world), ["e", "b", "d", "a", "c"]);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_priority_changed_while_a_request_waits_counts() {
+    let mut world = one_at_a_time().await;
+    world
+        .simulator
+        .fault(Fault::on(Endpoint::Create).env("first").once().held());
+    world.start();
+    world.insert("first").await;
+    world.see(|simulator| simulator.held() == 1).await;
+    for env in ["a", "b", "c"] {
+        world.insert(env).await;
+    }
+    world
+        .execute("UPDATE queue SET priority = 1 WHERE env = 'c'")
+        .await;
+    world.simulator.release();
+    world.wait_for(UNFINISHED, &["0"]).await;
+    assert_eq!(created(&world), ["first", "c", "a", "b"]);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_tried_before_its_time_however_often_that_is_changed() {
+    let mut world = World::by_hand().await;
+    let hours = |hours: i64| {
+        let at = world.clock.now() + chrono::Duration::hours(hours);
+        staticstored::clock::text(at)
+    };
+    let (early, late) = (hours(1), hours(30));
+    world.start();
+    for env in ["kept", "earlier", "later", "freed"] {
+        world
+            .execute(&format!(
+                "INSERT INTO queue (env, not_before) VALUES ('{env}', '{early}')"
+            ))
+            .await;
+        assert_eq!(
+            world.status("state, attempts, next_attempt_at", env).await,
+            format!("pending|0|{early}")
+        );
+    }
+    world
+        .execute("UPDATE queue SET not_before = '2026-01-01T00:00:00Z' WHERE env = 'earlier'")
+        .await;
+    world
+        .execute(&format!(
+            "UPDATE queue SET not_before = '{late}' WHERE env = 'later'"
+        ))
+        .await;
+    world
+        .execute("UPDATE queue SET not_before = NULL WHERE env = 'freed'")
+        .await;
+    world
+        .fly(
+            SECOND,
+            "SELECT env FROM status WHERE state = 'online' ORDER BY env",
+            &["earlier", "freed"],
+        )
+        .await;
+    assert_eq!(created(&world).len(), 2);
+    let minute = Duration::from_secs(60);
+    world
+        .fly(
+            minute,
+            "SELECT env FROM status WHERE state = 'online' ORDER BY env",
+            &["earlier", "freed", "kept"],
+        )
+        .await;
+    assert_eq!(
+        world.status("state, next_attempt_at", "later").await,
+        format!("pending|{late}")
+    );
+    let kept = world
+        .simulator
+        .ledger()
+        .into_iter()
+        .find(|entry| entry.endpoint == Endpoint::Create && entry.env.as_deref() == Some("kept"));
+    assert!(staticstored::clock::text(kept.unwrap().at) >= early);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_paused_daemon_calls_nothing_and_goes_on_when_it_is_resumed() {
+    let mut world = World::by_hand().await;
+    world.execute("UPDATE service SET paused = 1").await;
+    world.start();
+    world.wait_for_service("paused").await;
+    for env in ["a", "b"] {
+        world.insert(env).await;
+    }
+    // A heartbeat later the daemon has seen both.
+    let beat = world.row("SELECT heartbeat_at FROM service").await;
+    let later = format!("SELECT heartbeat_at > '{beat}', state, reason, remedy IS NOT NULL FROM service");
+    world
+        .fly(SECOND, &later, &["1|paused|service.paused is 1|1"])
+        .await;
+    assert_eq!(world.simulator.calls(Endpoint::Create), 0);
+    assert_eq!(
+        world.rows("SELECT DISTINCT state, attempts FROM status").await,
+        ["pending|0"]
+    );
+    world.execute("UPDATE service SET paused = 0").await;
+    world.fly(SECOND, UNFINISHED, &["0"]).await;
+    world.wait_for_service("running").await;
+
+    world.execute("UPDATE service SET paused = 1").await;
+    world.wait_for_service("paused").await;
+    let calls = world.simulator.ledger().len();
+    world.insert("c").await;
+    let beat = world.row("SELECT heartbeat_at FROM service").await;
+    world
+        .fly(
+            SECOND,
+            &format!("SELECT heartbeat_at > '{beat}' FROM service"),
+            &["1"],
+        )
+        .await;
+    assert_eq!(world.simulator.ledger().len(), calls);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_calls_are_in_flight_than_are_allowed_and_with_one_place_both_calls_get_their_turn() {
+    for (allowed, number) in [("1", 1), ("3", 3)] {
+        let mut world = World::new().await;
+        world.set("api.max_in_flight", allowed);
+        world
+            .simulator
+            .fault(Fault::on(Endpoint::Create).delay(Duration::from_millis(10)));
+        let envs: Vec<String> = (0..30).map(|i| format!("env-{i}")).collect();
+        world.insert_all(&envs).await;
+        world.start();
+        world.wait_for(UNFINISHED, &["0"]).await;
+        assert_eq!(world.simulator.max_in_flight(), number);
+        assert_eq!(world.simulator.needless_creates(), 0);
+        world.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_creates_in_a_second_keeps_within_the_platforms_own() {
+    let mut world = World::with(|options| options.creates_per_second = 20).await;
+    world.set("api.creates_per_second", "8");
+    let envs: Vec<String> = (0..16).map(|i| format!("env-{i}")).collect();
+    world.insert_all(&envs).await;
+    world.start();
+    world.wait_for(UNFINISHED, &["0"]).await;
+    assert_eq!(
+        world
+            .rows("SELECT DISTINCT errcode, count(*) FROM attempt WHERE call = 'create'")
+            .await,
+        ["0|16"]
+    );
+    world.stop().await.unwrap();
+}

@@ -1,0 +1,94 @@
+//! No statement reads a whole table: with 100 000 rows each of them still touches only its own.
+//!
+//! Plans are made on a database that was empty when it was opened, as a daemon's is that has just been set up: without
+//! statistics, SQLite must still come to the index by itself.
+
+use std::path::Path;
+
+use sqlx::Row;
+
+use crate::world::World;
+
+/// Reads that walk a table or an index on purpose, by a piece of their text.
+const WALKS: [(&str, &str); 5] = [
+    (
+        "FROM attempt ORDER BY id LIMIT",
+        "the oldest calls, in the order of the primary key, no more than a piece",
+    ),
+    (
+        "GROUP BY state",
+        "counts all requests, over the index of their states, as rarely as that is dear",
+    ),
+    (
+        "due_at = not_before WHERE claim IS NOT NULL",
+        "lets claims go at start-up: its index holds nothing but claimed rows",
+    ),
+    (
+        "FROM ticket ORDER BY id DESC LIMIT 1",
+        "the newest ticket: the end of the primary key",
+    ),
+    ("SET state = ?1, reason = ?2", "the newest ticket, likewise"),
+];
+
+/// Every statement that is checked when the crate is compiled.
+fn statements() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let files = std::fs::read_dir(directory).unwrap();
+    files
+        .map(|file| {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let description: serde_json::Value = serde_json::from_str(&text).unwrap();
+            description["query"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+async fn plan(world: &World, statement: &str) -> Vec<String> {
+    let mut connection = world.connection().await;
+    let explain = format!("EXPLAIN QUERY PLAN {statement}");
+    let steps = sqlx::query(sqlx::AssertSqlSafe(explain))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    steps.iter().map(|step| step.get("detail")).collect()
+}
+
+/// Whether a step reads all of something that grows.
+fn walks(step: &str) -> bool {
+    let bounded = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery-"];
+    step.contains("AUTOMATIC")
+        || (step.starts_with("SCAN") && !bounded.iter().any(|what| step.contains(what)))
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index() {
+    let world = World::new().await;
+    world.execute("DELETE FROM ticket").await;
+    let statements = statements();
+    assert!(statements.len() > 15, "{}", statements.len());
+    for statement in statements {
+        let plan = plan(&world, &statement).await;
+        let on_purpose = WALKS.iter().any(|(piece, _)| statement.contains(piece));
+        let walk = plan.iter().find(|step| walks(step));
+        assert_eq!(walk.is_some(), on_purpose, "{statement}\n{plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_the_outer_loop_and_the_table_is_searched_for_each_of_its_rows() {
+    let world = World::new().await;
+    for statement in statements().iter().filter(|text| text.contains("json_each")) {
+        let plan = plan(&world, statement).await;
+        let place = |what: &str| plan.iter().position(|step| step.contains(what));
+        let batch = place("VIRTUAL TABLE").unwrap();
+        let joins = statement.contains("FROM (SELECT") || statement.contains("CROSS JOIN status");
+        if joins {
+            assert_eq!(batch, 0, "{statement}\n{plan:#?}");
+        }
+        let searched = plan.iter().any(|step| step.starts_with("SEARCH"));
+        assert!(
+            searched || statement.contains("INSERT INTO attempt"),
+            "{statement}\n{plan:#?}"
+        );
+    }
+}
