@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
 mod cli;
+mod docs;
 mod main_job;
 mod schema;
 mod simulator;
