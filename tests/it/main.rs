@@ -7,6 +7,7 @@ mod binary;
 mod cli;
 mod flows;
 mod house;
+mod docs;
 mod main_job;
 mod schema;
 mod simulator;
