@@ -84,7 +84,7 @@ async fn claims(path: &Path, rows: Rows) -> Result<()> {
         database::execute(&mut connection, &sql).await?;
     }
     let (clock, tasks) = (Clock::system(), TaskTracker::new());
-    let store = Store::open(path, &clock, &tasks).await?;
+    let store = Store::open(path, &tasks).await?;
     let mut taken = Vec::new();
     for _ in 0..CLAIMS {
         let now = clock.now();

@@ -32,7 +32,6 @@ pub use service::{Identity, Vitals};
 pub use tickets::NewestTicket;
 use writer::Writer;
 
-use crate::clock::Clock;
 
 /// The oldest SQLite that does not corrupt a WAL database under concurrent checkpoints
 /// (<https://sqlite.org/wal.html#walresetbug>).
@@ -144,9 +143,9 @@ impl Store {
     ///
     /// # Errors
     /// When it can't be opened, or was made by a newer staticstored.
-    pub async fn open(path: &Path, clock: &Clock, tasks: &TaskTracker) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, tasks: &TaskTracker) -> Result<Self, StoreError> {
         migrate(path).await?;
-        let writer = Writer::start(connect(path, Access::Write).await?, clock.clone(), tasks);
+        let writer = Writer::start(connect(path, Access::Write).await?, tasks);
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .idle_timeout(None)

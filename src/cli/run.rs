@@ -1,6 +1,6 @@
 //! `staticstored run`: the daemon in the foreground.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::database::{folder, missing};
@@ -20,24 +20,49 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
         return Err(Misconfigured(missing(database)).into());
     }
     let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let asked = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let mut signals = Signals::new()?;
     let daemon = daemon::run(&config, secrets, session.clock.clone(), stop.clone());
     tokio::pin!(daemon);
     tokio::select! {
         ended = &mut daemon => return Ok(ended?),
-        () = asked => stop.cancel(),
+        () = signals.stop() => stop.cancel(),
     }
     tracing::info!("stopping; what is in flight is finished first, a second signal ends at once");
     tokio::select! {
         ended = daemon => Ok(ended?),
-        _ = terminate.recv() => anyhow::bail!("ended at once by a second signal; what was in flight is looked at first at the next start"),
-        _ = interrupt.recv() => anyhow::bail!("ended at once by a second signal; what was in flight is looked at first at the next start"),
+        () = signals.stop() => anyhow::bail!(
+            "ended at once by a second signal; what was in flight is looked at first at the next start"
+        ),
+    }
+}
+
+/// The signals that a service meets.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that asks for the end. SIGHUP does not: a terminal that closes, or somebody's habit of reloading,
+    /// must not end the daemon.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP changes nothing in this version: restart to read a new configuration");
+                }
+            }
+        }
     }
 }

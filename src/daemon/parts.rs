@@ -66,7 +66,7 @@ impl Parts {
         clock: Clock,
         writers: &TaskTracker,
     ) -> Result<Self, DaemonError> {
-        let store = Store::open(&config.database.path, &clock, writers).await?;
+        let store = Store::open(&config.database.path, writers).await?;
         let weixin = Weixin::new(&weixin::Settings {
             base_url: config.api.base_url.clone(),
             proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),

@@ -143,14 +143,14 @@ fn attempt(call: Call, at: Timestamp, reply: &Reply, errmsg: String) -> Attempt 
     }
 }
 
-/// One line at `info` for a request that is finished; the rest is for whoever follows closely.
+/// One line for a request that is finished, a warning where somebody must help; the rest is for whoever follows closely.
 fn log(outcome: &Outcome, called: &Called) {
     let (errcode, errmsg) = (called.errcode, called.errmsg.as_str());
     match &outcome.next {
         Next::Finish(Final::Online) => tracing::info!("online"),
         Next::Finish(Final::Accepted) => tracing::info!("accepted"),
         Next::Finish(Final::Failed) => {
-            tracing::info!(
+            tracing::warn!(
                 weixin.errcode = errcode,
                 errmsg,
                 remedy = outcome.remedy,

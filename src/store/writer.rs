@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::queue::{self, ClaimOrder, Claimed, Settlement};
 use super::service::{self, Vitals};
 use super::{StoreError, housekeeping, tickets};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
@@ -49,9 +49,9 @@ pub(super) enum Change {
 pub(super) struct Writer(mpsc::Sender<Order>);
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, clock: Clock, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(connection: SqliteConnection, tasks: &TaskTracker) -> Self {
         let (orders, inbox) = mpsc::channel(WAITING);
-        tasks.spawn(run(connection, clock, inbox));
+        tasks.spawn(run(connection, inbox));
         Self(orders)
     }
 
@@ -66,19 +66,19 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, clock: Clock, mut inbox: mpsc::Receiver<Order>) {
+async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::with_capacity(LARGEST_GROUP);
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
-        write_group(&mut connection, &clock, std::mem::take(&mut group)).await;
+        write_group(&mut connection, std::mem::take(&mut group)).await;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
     }
 }
 
-async fn write_group(connection: &mut SqliteConnection, clock: &Clock, group: Vec<Order>) {
+async fn write_group(connection: &mut SqliteConnection, group: Vec<Order>) {
     let mut group = Group::from(group);
-    match until_written(connection, clock, &mut group).await {
+    match until_written(connection, &mut group).await {
         Ok(()) => group.reply(),
         Err(error) if group.len() == 1 => group.refuse(error),
         Err(error) => {
@@ -86,7 +86,7 @@ async fn write_group(connection: &mut SqliteConnection, clock: &Clock, group: Ve
             tracing::error!(%error, "a group of writes failed; each is tried alone");
             for order in group.take_apart() {
                 let mut alone = Group::from(vec![order]);
-                match until_written(connection, clock, &mut alone).await {
+                match until_written(connection, &mut alone).await {
                     Ok(()) => alone.reply(),
                     Err(error) => alone.refuse(error),
                 }
@@ -97,7 +97,6 @@ async fn write_group(connection: &mut SqliteConnection, clock: &Clock, group: Ve
 
 async fn until_written(
     connection: &mut SqliteConnection,
-    clock: &Clock,
     group: &mut Group,
 ) -> Result<(), StoreError> {
     let mut tries = 0_u32;
@@ -113,7 +112,7 @@ async fn until_written(
             }
             result => {
                 if tries > 0 && result.is_ok() {
-                    tracing::info!(tries, at = %clock.now(), "the database can be written again");
+                    tracing::info!(tries, "the database can be written again");
                 }
                 return result;
             }

@@ -253,7 +253,9 @@ impl Renewal {
         };
         self.not_before = Some(after(now, wait));
         match kind {
-            TroubleKind::Passing => tracing::warn!(reason, weixin.errcode = errcode, "no new token yet"),
+            TroubleKind::Passing | TroubleKind::Ticket => {
+                tracing::warn!(reason, weixin.errcode = errcode, remedy, "no new token yet");
+            }
             _ => tracing::error!(reason, weixin.errcode = errcode, remedy, "no new token"),
         }
         self.tokens.complain(Trouble {

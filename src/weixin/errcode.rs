@@ -77,7 +77,7 @@ const TABLE: &[Entry] = &[
     passing(row(-601003, Class::Passes(UNSURE, Load::Busy), "network error inside Weixin", WAIT)),
 
     row(40001, Class::Token, "the credential is wrong, or the token is not the latest",
-        "Nothing for a call: staticstored uses the current token, or fetches a new one. In answer to api_component_token: the appsecret is wrong; put the right one into the file and reload."),
+        "Nothing for a call: staticstored uses the current token, or fetches a new one. In answer to api_component_token: the appsecret is wrong; put the right one into the file and restart."),
     row(40014, Class::Token, "the access_token is not valid", RENEW),
     row(42001, Class::Token, "the access_token has expired", RENEW),
     row(42006, Class::Token, "the component_access_token has expired", RENEW),
@@ -118,8 +118,8 @@ const TABLE: &[Entry] = &[
 
     row(40013, Class::NotHere, "the appid is not valid", "Put the platform's own appid into component.appid."),
     row(40125, Class::NotHere, "the appsecret is not valid",
-        "The appsecret is wrong or was reset: put the new one into component.appsecret_file and reload."),
-    row(41004, Class::NotHere, "the appsecret is missing", "Put the appsecret into component.appsecret_file and reload."),
+        "The appsecret is wrong or was reset: put the new one into component.appsecret_file and restart."),
+    row(41004, Class::NotHere, "the appsecret is missing", "Put the appsecret into component.appsecret_file and restart."),
     ticket(row(61005, Class::NotHere, "the component_verify_ticket has expired",
         "Weixin pushes a new ticket every ten minutes: check that what receives it answers `success` and inserts it into the ticket table.")),
     ticket(row(61006, Class::NotHere, "the component_verify_ticket is not valid",
