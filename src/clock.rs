@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use tokio::sync::watch;
 
 /// A moment in UTC. The database holds it as [`text`].
@@ -19,7 +19,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Writes a moment as the database holds it: `2026-11-23T16:25:07.123Z`, 24 characters, sortable.
 #[must_use]
 pub fn text(at: Timestamp) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Reads what [`text`] wrote; `None` for anything else.

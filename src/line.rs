@@ -108,6 +108,12 @@ impl Line {
         }
     }
 
+    /// Whether nothing but the calls in flight limits this call: then rows may be claimed ahead of their permits.
+    #[must_use]
+    pub fn flows(&self, call: Call) -> bool {
+        self.0.limits[call as usize].is_none() && self.gauge().flows()
+    }
+
     /// Takes from the calls per second: waits for one, takes more as far as they are there.
     async fn within_rate(&self, call: Call, most: usize) -> usize {
         let Some(limiter) = &self.0.limits[call as usize] else {

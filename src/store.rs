@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use error::StoreError;
 pub use guard::Guard;
-pub use queue::{Attempt, Claimed, Settlement, Work};
+pub use queue::{Attempt, Claimed, Settlement, Terms, Work};
 pub use service::{Identity, Vitals};
 pub use tickets::NewestTicket;
 use writer::Writer;

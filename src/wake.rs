@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the truth is asked for without a hint.
 pub const SLOW_POLL: Duration = Duration::from_millis(500);
+/// Hints that come closer together than this, as our own commits do while a queue is drained, are one.
+const SPACING: Duration = Duration::from_millis(2);
 /// When the truth is asked for again after a hint.
 const AGAIN: [Duration; 5] = [
     Duration::ZERO,
@@ -68,7 +70,10 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = self.hints.notified() => self.look_again().await?,
+                () = self.hints.notified() => {
+                    self.look_again().await?;
+                    tokio::time::sleep(SPACING).await;
+                }
                 () = tokio::time::sleep(SLOW_POLL) => { self.look().await?; }
             }
         }

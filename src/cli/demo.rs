@@ -50,9 +50,13 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
         detailed_ledger: false,
         ..Options::default()
     };
-    let secrets = Secrets { appsecret: AppSecret::parse(&settings.appsecret)? };
+    let secrets = Secrets {
+        appsecret: AppSecret::parse(&settings.appsecret)?,
+    };
     let appid = settings.appid.clone();
-    let simulator = Simulator::start(settings).await.context("no loopback address to simulate Weixin on")?;
+    let simulator = Simulator::start(settings)
+        .await
+        .context("no loopback address to simulate Weixin on")?;
     let config = config(directory.path(), &simulator.url(), &appid)?;
     let cases = scenario::demo(options.environments as usize);
     fill(&config, &simulator, &cases).await?;
@@ -77,7 +81,11 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
 
 fn config(directory: &Path, base_url: &str, appid: &str) -> anyhow::Result<Config> {
     let database = format!("sqlite:{}", directory.join("queue.db").display());
-    let ours = [("DATABASE__URL", database.as_str()), ("API__BASE_URL", base_url), ("COMPONENT__APPID", appid)];
+    let ours = [
+        ("DATABASE__URL", database.as_str()),
+        ("API__BASE_URL", base_url),
+        ("COMPONENT__APPID", appid),
+    ];
     let variable = |(name, value): (&str, &str)| (format!("STATICSTORED_{name}"), value.to_owned());
     let env: Environment = TIMES.into_iter().chain(ours).map(variable).collect();
     Ok(Config::parse("", &env)?)
@@ -88,7 +96,10 @@ async fn fill(config: &Config, simulator: &Simulator, cases: &[Case]) -> anyhow:
     store::migrate(&config.database.path).await?;
     let mut connection = store::connect(&config.database.path, Access::Write).await?;
     desk::insert_ticket(&mut connection, &Ticket::parse(&simulator.ticket())?).await?;
-    let envs: Vec<Env> = cases.iter().map(|case| Env::parse(&case.env)).collect::<Result<_, _>>()?;
+    let envs: Vec<Env> = cases
+        .iter()
+        .map(|case| Env::parse(&case.env))
+        .collect::<Result<_, _>>()?;
     desk::enqueue(&mut connection, &envs, 0).await?;
     database::close(connection).await
 }
@@ -101,7 +112,12 @@ async fn follow(session: &mut Session, config: &Config) -> anyhow::Result<bool> 
 }
 
 /// The table at the end, what Weixin saw, and whether each request ended where it had to.
-async fn report(session: &mut Session, config: &Config, simulator: &Simulator, cases: &[Case]) -> anyhow::Result<()> {
+async fn report(
+    session: &mut Session,
+    config: &Config,
+    simulator: &Simulator,
+    cases: &[Case],
+) -> anyhow::Result<()> {
     let mut connection = database::open(&config.database, Access::Read).await?;
     let failed = desk::in_state(&mut connection, "failed", -1).await?;
     let online = desk::in_state(&mut connection, "online", -1).await?;
@@ -120,15 +136,25 @@ async fn report(session: &mut Session, config: &Config, simulator: &Simulator, c
         simulator.exchanges()
     ))?;
     if wrong.is_empty() {
-        screen.line(format_args!("Each of the {} requests ended as it had to; none was opened twice.", cases.len()))?;
+        screen.line(format_args!(
+            "Each of the {} requests ended as it had to; none was opened twice.",
+            cases.len()
+        ))?;
         return Ok(screen.flush()?);
     }
     screen.flush()?;
     anyhow::bail!("these ended otherwise than they had to:\n{}", wrong.join("\n"))
 }
 
-async fn wrong(connection: &mut SqliteConnection, simulator: &Simulator, cases: &[Case]) -> anyhow::Result<Vec<String>> {
-    let envs: Vec<Env> = cases.iter().map(|case| Env::parse(&case.env)).collect::<Result<_, _>>()?;
+async fn wrong(
+    connection: &mut SqliteConnection,
+    simulator: &Simulator,
+    cases: &[Case],
+) -> anyhow::Result<Vec<String>> {
+    let envs: Vec<Env> = cases
+        .iter()
+        .map(|case| Env::parse(&case.env))
+        .collect::<Result<_, _>>()?;
     let rows = desk::of_envs(connection, &envs).await?;
     let found = |case: &Case| rows.iter().find(|row| row.env == case.env);
     let judge = |case: &Case| match found(case) {
@@ -143,8 +169,12 @@ fn verdict(case: &Case, row: &StatusRow, creates: u64) -> Option<String> {
         Ending::Online => "online",
         Ending::Failed => "failed",
     };
-    let right = row.state == wanted && case.kind.errcode.is_none_or(|code| row.errcode == Some(code)) && creates <= 1;
+    let right =
+        row.state == wanted && case.kind.errcode.is_none_or(|code| row.errcode == Some(code)) && creates <= 1;
     (!right).then(|| {
-        format!("{}: {} (errcode {:?}, {creates} effective creates), not {wanted}", row.env, row.state, row.errcode)
+        format!(
+            "{}: {} (errcode {:?}, {creates} effective creates), not {wanted}",
+            row.env, row.state, row.errcode
+        )
     })
 }

@@ -11,7 +11,9 @@ use crate::observability;
 pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     observability::start(&session.env).map_err(|error| Misconfigured(error.to_string()))?;
     let config = session.config()?;
-    let secrets = Secrets { appsecret: secret::appsecret(&config)? };
+    let secrets = Secrets {
+        appsecret: secret::appsecret(&config)?,
+    };
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -19,10 +19,11 @@ const OTHERS: u32 = 0o007;
 pub(super) fn appsecret(config: &Config) -> anyhow::Result<AppSecret> {
     let file = config.component.secret_file()?;
     let name = format!("{} (component.appsecret_file)", file.display());
-    let text =
-        std::fs::read_to_string(file).map_err(|error| Misconfigured(format!("{name} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Misconfigured(format!("{name} cannot be read: {error}")))?;
     ours_alone(file)?;
-    AppSecret::parse(&text).map_err(|error| Misconfigured(format!("{name} does not hold the secret: {error}")).into())
+    AppSecret::parse(&text)
+        .map_err(|error| Misconfigured(format!("{name} does not hold the secret: {error}")).into())
 }
 
 /// Refuses a file that everybody on this machine may use.
@@ -31,9 +32,15 @@ pub(super) fn appsecret(config: &Config) -> anyhow::Result<AppSecret> {
 /// [`Misconfigured`], with the command that mends it.
 pub(super) fn ours_alone(file: &Path) -> anyhow::Result<()> {
     let name = file.display();
-    let mode = std::fs::metadata(file).with_context(|| format!("{name} cannot be looked at"))?.permissions().mode();
+    let mode = std::fs::metadata(file)
+        .with_context(|| format!("{name} cannot be looked at"))?
+        .permissions()
+        .mode();
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    Err(Misconfigured(format!("{name} is open to everybody on this machine: chmod o= {name}")).into())
+    Err(Misconfigured(format!(
+        "{name} is open to everybody on this machine: chmod o= {name}"
+    ))
+    .into())
 }

@@ -23,8 +23,9 @@ pub(super) async fn run(session: &mut Session, options: &SimulateOptions) -> any
         ..Options::default()
     };
     let (appid, appsecret) = (settings.appid.clone(), settings.appsecret.clone());
-    let simulator =
-        Simulator::start(settings).await.with_context(|| format!("{} cannot be listened on", options.listen))?;
+    let simulator = Simulator::start(settings)
+        .await
+        .with_context(|| format!("{} cannot be listened on", options.listen))?;
     for fault in random(options.faults) {
         simulator.fault(fault);
     }
@@ -63,6 +64,14 @@ fn random(rate: f64) -> Vec<Fault> {
         |fault| fault.http(502),
     ];
     let share = rate / kinds.len() as f64;
-    let on = |endpoint| kinds.iter().map(move |kind| kind(Fault::on(endpoint).probability(share)));
-    if rate > 0.0 { on(Endpoint::Create).chain(on(Endpoint::Describe)).collect() } else { Vec::new() }
+    let on = |endpoint| {
+        kinds
+            .iter()
+            .map(move |kind| kind(Fault::on(endpoint).probability(share)))
+    };
+    if rate > 0.0 {
+        on(Endpoint::Create).chain(on(Endpoint::Describe)).collect()
+    } else {
+        Vec::new()
+    }
 }

@@ -43,7 +43,9 @@ pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Res
     let config = session.config()?;
     let mut connection = database::open(&config.database, Access::Read).await?;
     if options.watch {
-        return watch::run(session, &mut connection, watch::Until::Interrupted).await.map(|_| ());
+        return watch::run(session, &mut connection, watch::Until::Interrupted)
+            .await
+            .map(|_| ());
     }
     if options.json {
         let rows = select(&mut connection, options, options.limit.unwrap_or(0)).await?;

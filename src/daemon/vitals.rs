@@ -13,6 +13,8 @@ use crate::wake::Wakes;
 
 /// How often `heartbeat_at` is written.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// `service.paused` is obeyed within a second: commits that come closer together than this are one.
+const OBEY_SPACING: Duration = Duration::from_millis(200);
 /// Counting states may take this share of the time at most: it reads an index of all requests ever made.
 const TALLY_SHARE: u32 = 1000;
 
@@ -47,8 +49,17 @@ impl Reporter {
         }
     }
 
-    /// Reports each change and a heartbeat until `stop`.
-    pub(super) async fn run(self, mut wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+    /// Reports each change and a heartbeat, and obeys `service.paused`, until `stop`.
+    pub(super) async fn run(self, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            failed = self.report() => failed,
+            failed = self.obey(wakes) => failed,
+        }
+    }
+
+    async fn report(&self) -> Result<(), StoreError> {
         let mut condition = self.line.condition();
         let mut token = self.tokens.state();
         let mut tally = Tally::default();
@@ -58,23 +69,23 @@ impl Reporter {
             let vitals = self.vitals();
             tell(&vitals, tally.read(&self.store).await?);
             self.store.set_vitals(vitals).await?;
-            let heartbeat = self.clock.sleep(HEARTBEAT);
-            tokio::pin!(heartbeat);
-            loop {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok(()),
-                    // The senders live as long as the line and the tokens, which we hold.
-                    _ = condition.changed() => break,
-                    _ = token.changed() => break,
-                    () = &mut heartbeat => break,
-                    changed = wakes.changed() => match changed {
-                        Ok(()) => self.look_at_paused().await?,
-                        Err(_) => return Ok(()),
-                    },
-                }
+            tokio::select! {
+                // The senders live as long as the line and the tokens, which we hold.
+                _ = condition.changed() => {}
+                _ = token.changed() => {}
+                () = self.clock.sleep(HEARTBEAT) => {}
             }
         }
+    }
+
+    async fn obey(&self, mut wakes: Wakes) -> Result<(), StoreError> {
+        // The watch ends only with the daemon.
+        while wakes.changed().await.is_ok() {
+            tokio::time::sleep(OBEY_SPACING).await;
+            wakes.mark_unchanged();
+            self.look_at_paused().await?;
+        }
+        std::future::pending().await
     }
 
     /// Obeys `service.paused`.

@@ -103,6 +103,11 @@ impl Gauge {
         }
     }
 
+    /// Whether it works, in its full width.
+    pub(super) fn flows(&self) -> bool {
+        !self.paused && self.rest_until.is_none() && self.fault.is_none() && self.window == self.most
+    }
+
     pub(super) fn take(&mut self, call: Call, most: usize, now: Timestamp) -> Room {
         if self.paused {
             return Room::None;

@@ -217,6 +217,33 @@ impl Policy {
     }
 }
 
+impl Outcome {
+    /// What happens to a request whose call was not made: the same, as soon as may be.
+    #[must_use]
+    pub fn unsent(request: &Request) -> Self {
+        let progress = request.progress;
+        let tried = progress.failures > 0 || progress.unknowns > 0;
+        let state = match progress.accepted_at {
+            Some(_) => Open::Opening,
+            None if tried => Open::Retrying,
+            None => Open::Pending,
+        };
+        let next = Next::Again {
+            state,
+            call: request.call,
+            at: None,
+            progress,
+        };
+        Self {
+            word: Word::Retry,
+            next,
+            remedy: None,
+            site: None,
+            keep_answer: true,
+        }
+    }
+}
+
 /// The call is made again later; a create whose effect nobody knows becomes a look.
 fn retry(request: &Request, effect: Effect, at: Timestamp, progress: Progress) -> Outcome {
     let call = match (request.call, effect) {

@@ -1,13 +1,20 @@
 //! A lane: waits for work, for a token, for permits; claims; starts the steps.
 
+mod flow;
+
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Provisioner;
-use crate::clock::after;
+use crate::clock::{Timestamp, after, between};
 use crate::line::Permit;
-use crate::request::Call;
-use crate::store::StoreError;
+use crate::request::{Call, Request};
+use crate::store::{StoreError, Terms};
 use crate::wake::Wakes;
+
+/// While a lane is busy with rows that are ready, how often it looks for others whose time has come.
+const MAKE_READY_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a lane ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +29,8 @@ pub(super) struct Lane {
     call: Call,
     wakes: Wakes,
     stop: CancellationToken,
+    /// When rows whose time had come were last made ready.
+    made_ready_at: Option<Timestamp>,
 }
 
 impl Lane {
@@ -31,6 +40,7 @@ impl Lane {
             call,
             wakes,
             stop,
+            made_ready_at: None,
         }
     }
 
@@ -54,11 +64,20 @@ impl Lane {
                     None => return Ok(()),
                 }
             };
+            if self.provisioner.parts.line.flows(self.call) {
+                flow::Flow::new(self).run().await?;
+                more = false;
+                continue;
+            }
             let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else {
                 return Ok(());
             };
             // From here to the steps there is no way out: what is claimed is called.
-            more = self.claim(permits).await?;
+            let requests = self.claim(permits.len()).await?;
+            more = requests.len() == permits.len();
+            for (request, permit) in requests.into_iter().zip(permits) {
+                self.start(request, permit);
+            }
         }
     }
 
@@ -81,7 +100,10 @@ impl Lane {
             };
             tokio::select! {
                 // A claim makes ready what has come due.
-                () = due => return Ok(1),
+                () = due => {
+                    self.made_ready_at = None;
+                    return Ok(1);
+                }
                 () = provisioner.nudges[self.call as usize].notified() => {}
                 changed = self.wakes.changed() => if changed.is_err() {
                     // The watch has ended, and with it the daemon.
@@ -93,39 +115,63 @@ impl Lane {
 
     /// Waits for a token, then for permits.
     async fn permits(&self, most: usize) -> Vec<Permit> {
-        let parts = &self.provisioner.parts;
-        let mut state = parts.tokens.state();
-        while parts.tokens.current().is_none() {
+        self.token().await;
+        self.provisioner.parts.line.acquire(self.call, most).await
+    }
+
+    /// Waits until there is a token.
+    async fn token(&self) {
+        let tokens = &self.provisioner.parts.tokens;
+        let mut state = tokens.state();
+        while tokens.current().is_none() {
             // An expired one stays in the state until the next comes.
             let _ = state.changed().await;
         }
-        parts.line.acquire(self.call, most).await
     }
 
-    /// Claims a row for each permit and starts its step; whether there were enough.
-    async fn claim(&self, permits: Vec<Permit>) -> Result<bool, StoreError> {
-        let parts = &self.provisioner.parts;
-        let Some(token) = parts.tokens.current() else {
-            return Ok(false);
+    /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
+    fn claim(
+        &mut self,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Request>, StoreError>> + Send + 'static {
+        let (provisioner, call) = (self.provisioner.clone(), self.call);
+        let now = provisioner.parts.clock.now();
+        let make_ready = self
+            .made_ready_at
+            .is_none_or(|at| between(at, now) >= MAKE_READY_EVERY || at > now);
+        if make_ready {
+            self.made_ready_at = Some(now);
+        }
+        let terms = Terms {
+            now,
+            lease_until: after(now, provisioner.lease()),
+            make_ready,
         };
-        let now = parts.clock.now();
-        let lease_until = after(now, self.provisioner.lease());
-        let claimed = parts
-            .store
-            .claim(self.call, permits.len(), now, lease_until)
-            .await?;
-        if claimed.became_ready > 0 {
-            Call::ALL
-                .into_iter()
-                .for_each(|call| self.provisioner.nudge(call));
+        async move {
+            if provisioner.parts.tokens.current().is_none() {
+                return Ok(Vec::new());
+            }
+            let claimed = provisioner.parts.store.claim(call, most, terms).await?;
+            if claimed.became_ready > 0 {
+                Call::ALL.into_iter().for_each(|call| provisioner.nudge(call));
+            }
+            Ok(claimed.requests)
         }
-        let enough = claimed.requests.len() == permits.len();
-        for (request, permit) in claimed.requests.into_iter().zip(permits) {
-            let (provisioner, token) = (self.provisioner.clone(), token.clone());
-            self.provisioner
-                .steps
-                .spawn(async move { provisioner.step(request, permit, token).await });
-        }
-        Ok(enough)
+    }
+
+    /// Starts the step of a claimed request.
+    fn start(&self, request: Request, permit: Permit) {
+        let provisioner = self.provisioner.clone();
+        self.provisioner
+            .steps
+            .spawn(async move { provisioner.step(request, permit).await });
+    }
+
+    /// Hands back a claimed request whose call was not made.
+    fn hand_back(&self, request: Request) {
+        let provisioner = self.provisioner.clone();
+        self.provisioner
+            .steps
+            .spawn(async move { provisioner.hand_back(request).await });
     }
 }

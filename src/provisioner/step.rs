@@ -27,9 +27,27 @@ struct Called {
 
 impl Provisioner {
     /// Makes the call, decides, settles.
-    pub(super) async fn step(self, request: Request, permit: Permit, token: Arc<Token>) {
+    pub(super) async fn step(self, request: Request, permit: Permit) {
+        // Its lane saw one a moment ago.
+        let Some(token) = self.parts.tokens.current() else {
+            return self.hand_back(request).await;
+        };
         let span = tracing::info_span!("request", env = %request.env, call = request.call.as_str());
         self.step_in_span(request, permit, token).instrument(span).await;
+    }
+
+    /// Lets a claimed request go whose call was not made: it costs it nothing.
+    pub(super) async fn hand_back(&self, request: Request) {
+        let called = Called {
+            meaning: Meaning::Unknown,
+            attempts: Vec::new(),
+            errcode: None,
+            errmsg: String::new(),
+            rid: None,
+        };
+        let outcome = Outcome::unsent(&request);
+        self.settle(request, called, outcome, self.parts.clock.now())
+            .await;
     }
 
     async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>) {

@@ -25,10 +25,23 @@ const MOST_DUE: i64 = 500;
 pub(super) struct ClaimOrder {
     pub call: Call,
     pub most: usize,
+    /// Whether rows whose time has come are made ready first.
+    pub make_ready: bool,
     pub now: Timestamp,
     pub lease_until: Timestamp,
     /// Names this claim; no two are alike.
     pub claim: i64,
+}
+
+/// On what terms to claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Now.
+    pub now: Timestamp,
+    /// Until when the claim holds.
+    pub lease_until: Timestamp,
+    /// Whether rows whose time has come are made ready first; while others are ready, that can wait.
+    pub make_ready: bool,
 }
 
 /// What a claim got.
@@ -90,23 +103,24 @@ pub struct Work {
 }
 
 impl Store {
-    /// Claims up to `most` ready requests for `call`, the most urgent first, until `lease_until`.
+    /// Claims up to `most` ready requests for `call`, the most urgent first.
     ///
     /// # Errors
     /// When the writer has ended.
-    pub async fn claim(
-        &self,
-        call: Call,
-        most: usize,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    pub async fn claim(&self, call: Call, most: usize, terms: Terms) -> Result<Claimed, StoreError> {
+        let Terms {
+            now,
+            lease_until,
+            make_ready,
+        } = terms;
+        let claim = fastrand::i64(1..);
         let order = ClaimOrder {
             call,
             most,
+            make_ready,
             now,
             lease_until,
-            claim: fastrand::i64(1..),
+            claim,
         };
         self.writer.write(|done| Order::Claim(order, done)).await
     }

@@ -100,12 +100,12 @@ fn when(row: &StatusRow) -> String {
     time.split('.').next().unwrap_or("-").to_owned()
 }
 
-/// Where it is, or what to do about it, or else what Weixin said.
+/// What to do about it, or where it is, or else what Weixin said.
 fn word(row: &StatusRow) -> String {
     let word = row
-        .domain
+        .remedy
         .as_deref()
-        .or(row.remedy.as_deref())
+        .or(row.domain.as_deref())
         .or(row.errmsg.as_deref());
     clean(word.unwrap_or("-"))
 }

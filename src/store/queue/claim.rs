@@ -24,7 +24,11 @@ pub(in crate::store) async fn claim(
     connection: &mut SqliteConnection,
     order: &ClaimOrder,
 ) -> Result<Claimed, StoreError> {
-    let became_ready = make_ready(connection, order).await?;
+    let became_ready = if order.make_ready {
+        make_ready(connection, order).await?
+    } else {
+        0
+    };
     let mut rows = take(connection, order).await?;
     if rows.is_empty() {
         return Ok(Claimed {
@@ -47,7 +51,7 @@ pub(in crate::store) async fn claim(
 async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<u64, StoreError> {
     let now = text(order.now);
     let made = sqlx::query!(
-        r#"UPDATE queue SET due_at = CASE WHEN not_before > ?1 THEN not_before END, claim = NULL
+        r#"UPDATE queue SET claim = NULL, due_at = CASE WHEN not_before > ?1 THEN not_before END
             WHERE id IN (SELECT id FROM (SELECT id FROM queue
                                           WHERE claim IS NULL AND due_at IS NOT NULL AND due_at <= ?1
                                           ORDER BY due_at LIMIT ?2)

@@ -60,27 +60,24 @@ pub(in crate::store) async fn settle(
     settlements: &[Settlement],
 ) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = settlements.iter().map(Row::from).collect();
-    let finished = rows.iter().filter(|row| row.finished).count() as u64;
-    let json = json(&rows)?;
-    set_status(connection, &json).await?;
-    let mut settled = 0;
-    if finished > 0 {
-        settled += leave(connection, &json).await?;
-    }
-    if finished < rows.len() as u64 {
-        settled += stay(connection, &json).await?;
-    }
-    if settled < rows.len() as u64 {
+    let attempts: Vec<AttemptRow<'_>> = settlements.iter().flat_map(AttemptRow::of).collect();
+    let (json, attempts_json) = (json(&rows)?, json(&attempts)?);
+    let written = write(connection, &json, &attempts_json).await?;
+    // A row of `status` and one of `queue` for each, and the calls.
+    let all_were_ours = written == (2 * rows.len() + attempts.len()) as u64;
+    if !all_were_ours {
         // Deleted by somebody, or claimed anew since: what was accepted comes back, the rest is fenced off.
         let back = come_back(connection, &json).await?;
-        let fenced = rows.len() as u64 - settled - back;
-        tracing::debug!(back, fenced, "settlements met rows that were no longer theirs");
+        tracing::debug!(back, "settlements met rows that were no longer theirs");
     }
-    record(connection, settlements).await
+    Ok(())
 }
 
-async fn set_status(connection: &mut SqliteConnection, rows: &str) -> Result<(), StoreError> {
-    sqlx::query!(
+/// Writes all of it, in one string of statements, since each string is a hop to SQLite's thread: `status`; then what
+/// is finished leaves `queue`, and what is not stays there with what it has been through; then the history. Returns
+/// how many rows that changed.
+async fn write(connection: &mut SqliteConnection, rows: &str, attempts: &str) -> Result<u64, StoreError> {
+    let written = sqlx::query!(
         r#"UPDATE status
               SET state = s.state,
                   attempts = max(0, attempts + s.creates),
@@ -104,36 +101,18 @@ async fn set_status(connection: &mut SqliteConnection, rows: &str) -> Result<(),
                           j.value ->> '$.region' AS region, j.value ->> '$.now' AS now,
                           j.value ->> '$.retry_at' AS retry_at, j.value ->> '$.claim' AS claim,
                           q.id AS queued, q.claim AS held, q.not_before AS not_before
-                     FROM json_each(?1) AS j
+                     FROM jsonb_each(?) AS j
                      LEFT JOIN queue AS q ON q.id = j.value ->> '$.id') AS s
             WHERE status.env = s.env AND status.request = s.id
-              AND (s.held = s.claim OR (s.queued IS NULL AND s.stands AND status.state = 'cancelled'))"#,
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
+              AND (s.held = s.claim OR (s.queued IS NULL AND s.stands AND status.state = 'cancelled'));
 
-/// What is finished leaves.
-async fn leave(connection: &mut SqliteConnection, rows: &str) -> Result<u64, StoreError> {
-    let left = sqlx::query!(
-        r#"DELETE FROM queue
+           DELETE FROM queue
             WHERE id IN (SELECT q.id
-                           FROM json_each(?1) AS j
+                           FROM jsonb_each(?) AS j
                            CROSS JOIN queue AS q ON q.id = j.value ->> '$.id' AND q.claim = j.value ->> '$.claim'
-                          WHERE j.value ->> '$.finished')"#,
-        rows
-    )
-    .execute(connection)
-    .await?;
-    Ok(left.rows_affected())
-}
+                          WHERE j.value ->> '$.finished');
 
-/// What is not stays, with what it has been through.
-async fn stay(connection: &mut SqliteConnection, rows: &str) -> Result<u64, StoreError> {
-    let stayed = sqlx::query!(
-        r#"UPDATE queue
+           UPDATE queue
               SET claim = NULL, call = s.call, retry_at = s.retry_at,
                   due_at = nullif(max(coalesce(s.retry_at, ''), coalesce(not_before, '')), ''),
                   failures = s.failures, unknowns = s.unknowns, failing_since = s.failing_since,
@@ -142,13 +121,22 @@ async fn stay(connection: &mut SqliteConnection, rows: &str) -> Result<u64, Stor
                           value ->> '$.retry_at' AS retry_at, value ->> '$.failures' AS failures,
                           value ->> '$.unknowns' AS unknowns, value ->> '$.failing_since' AS failing_since,
                           value ->> '$.accepted_at' AS accepted_at, value ->> '$.looks' AS looks
-                     FROM json_each(?1) WHERE NOT value ->> '$.finished') AS s
-            WHERE queue.id = s.id AND queue.claim = s.claim"#,
-        rows
+                     FROM jsonb_each(?) WHERE NOT value ->> '$.finished') AS s
+            WHERE queue.id = s.id AND queue.claim = s.claim;
+
+           INSERT INTO attempt (env, at, call, errcode, errmsg, http_status, latency_ms, outcome)
+           SELECT value ->> '$.env', value ->> '$.at', value ->> '$.call', value ->> '$.errcode',
+                  value ->> '$.errmsg', value ->> '$.http_status', value ->> '$.latency_ms',
+                  value ->> '$.outcome'
+             FROM jsonb_each(?)"#,
+        rows,
+        rows,
+        rows,
+        attempts
     )
     .execute(connection)
     .await?;
-    Ok(stayed.rows_affected())
+    Ok(written.rows_affected())
 }
 
 /// What was cancelled while Weixin accepted it comes back under its own id.
@@ -157,7 +145,7 @@ async fn come_back(connection: &mut SqliteConnection, rows: &str) -> Result<u64,
         r#"INSERT INTO queue (id, env, requested_at, call, due_at, retry_at, accepted_at, looks)
            SELECT status.request, status.env, status.requested_at, j.value ->> '$.call', j.value ->> '$.retry_at',
                   j.value ->> '$.retry_at', j.value ->> '$.accepted_at', j.value ->> '$.looks'
-             FROM json_each(?1) AS j
+             FROM jsonb_each(?1) AS j
              CROSS JOIN status ON status.env = j.value ->> '$.env' AND status.request = j.value ->> '$.id'
             WHERE NOT j.value ->> '$.finished' AND j.value ->> '$.stands'
               AND status.finished_at IS NULL
@@ -167,25 +155,6 @@ async fn come_back(connection: &mut SqliteConnection, rows: &str) -> Result<u64,
     .execute(connection)
     .await?;
     Ok(back.rows_affected())
-}
-
-async fn record(connection: &mut SqliteConnection, settlements: &[Settlement]) -> Result<(), StoreError> {
-    let attempts: Vec<AttemptRow<'_>> = settlements.iter().flat_map(AttemptRow::of).collect();
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let attempts = json(&attempts)?;
-    sqlx::query!(
-        r#"INSERT INTO attempt (env, at, call, errcode, errmsg, http_status, latency_ms, outcome)
-           SELECT value ->> '$.env', value ->> '$.at', value ->> '$.call', value ->> '$.errcode',
-                  value ->> '$.errmsg', value ->> '$.http_status', value ->> '$.latency_ms',
-                  value ->> '$.outcome'
-             FROM json_each(?1)"#,
-        attempts
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Rows as one bound array. (A struct of numbers and strings always serializes.)

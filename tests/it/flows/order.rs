@@ -48,21 +48,18 @@ async fn higher_priority_goes_first_then_who_came_first() {
 #[tokio::test]
 async fn a_priority_changed_while_a_request_waits_counts() {
     let mut world = one_at_a_time().await;
-    world
-        .simulator
-        .fault(Fault::on(Endpoint::Create).env("first").once().held());
+    world.execute("UPDATE service SET paused = 1").await;
     world.start();
-    world.insert("first").await;
-    world.see(|simulator| simulator.held() == 1).await;
+    world.wait_for_service("paused").await;
     for env in ["a", "b", "c"] {
         world.insert(env).await;
     }
     world
         .execute("UPDATE queue SET priority = 1 WHERE env = 'c'")
         .await;
-    world.simulator.release();
+    world.execute("UPDATE service SET paused = 0").await;
     world.wait_for(UNFINISHED, &["0"]).await;
-    assert_eq!(created(&world), ["first", "c", "a", "b"]);
+    assert_eq!(created(&world), ["c", "a", "b"]);
     world.stop().await.unwrap();
 }
 

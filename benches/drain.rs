@@ -1,0 +1,71 @@
+//! How fast a full queue empties, against the bare client's calls per second (the floor).
+//!
+//! Both make the same number of calls to the same nginx, in turns, so that what the machine does besides meets both.
+//! Prints calls per second and the ratio. `cargo bench --bench drain -- [CALLS] [ROUNDS]`
+
+#![allow(clippy::print_stdout, reason = "a benchmark's report")]
+
+mod rig;
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use rig::daemon::Daemon;
+use rig::nginx::Nginx;
+use rig::{bare, database, number, summary};
+use staticstored::clock::Stopwatch;
+
+const IN_FLIGHT: u64 = 64;
+const POLL: Duration = Duration::from_millis(20);
+/// Without a row finished for so long, something is wrong.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (calls, rounds) = (number(0, 20_000), number(1, 3));
+    let nginx = Nginx::start()?;
+    let (mut floors, mut drains) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let floor = bare::calls_per_second(&nginx.base_url(), calls, IN_FLIGHT).await?;
+        println!("floor: {floor:.0} calls/s");
+        let drain = drained_per_second(&nginx.base_url(), calls).await?;
+        println!("daemon: {drain:.0} calls/s");
+        floors.push(floor);
+        drains.push(drain);
+    }
+    let ratio = summary::median(&mut drains) / summary::median(&mut floors);
+    println!(
+        "daemon / floor: {ratio:.2} (medians of {rounds} rounds of {calls} calls, {IN_FLIGHT} in flight)"
+    );
+    Ok(())
+}
+
+/// Fills a queue, lets the daemon empty it, and returns calls per second from the first row finished to the last.
+async fn drained_per_second(base_url: &str, rows: u64) -> Result<f64> {
+    let directory = tempfile::tempdir()?;
+    let mut connection = database::create(&directory.path().join("queue.db")).await?;
+    database::fill(&mut connection, rows, None).await?;
+    let settings = format!("api.max_in_flight = {IN_FLIGHT}\nconfirm.enabled = false\n");
+    let daemon = Daemon::start(directory.path(), base_url, &settings)?;
+    let mut first: Option<(u64, Stopwatch)> = None;
+    let (mut last, mut standing) = (0, Stopwatch::start());
+    while last < rows {
+        tokio::time::sleep(POLL).await;
+        let finished = database::finished(&mut connection).await?;
+        if finished > last {
+            (last, standing) = (finished, Stopwatch::start());
+            first.get_or_insert((finished, standing));
+        } else if standing.elapsed() > LONGEST_STANDSTILL {
+            bail!(
+                "{last} of {rows} rows are finished, and no more\n{}",
+                daemon.log()?
+            );
+        }
+    }
+    let Some((before, since)) = first else {
+        bail!("no rows")
+    };
+    let taken = since.elapsed() - standing.elapsed();
+    daemon.stop()?;
+    Ok((rows - before) as f64 / taken.as_secs_f64())
+}

@@ -1,0 +1,105 @@
+//! While the line flows and there is more, rows are claimed ahead of their permits.
+//!
+//! A claim waits for a commit. Were it made only once a permit is free, that permit would stand idle for as long; so
+//! the next rows are claimed while the calls of the last ones are under way. What was claimed and gets no permit,
+//! because the line no longer flows or the daemon stops, is handed back untouched.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use super::Lane;
+use crate::line::Condition;
+use crate::request::Request;
+use crate::store::StoreError;
+use tokio::sync::watch;
+
+type Claiming = Pin<Box<dyn Future<Output = Result<Vec<Request>, StoreError>> + Send>>;
+
+pub(super) struct Flow<'a> {
+    lane: &'a mut Lane,
+    /// Claimed, and without a permit.
+    ahead: VecDeque<Request>,
+    /// The claim that is being committed, and how many rows it wants.
+    claiming: Option<(usize, Claiming)>,
+    /// Whether the last claim got all that it wanted.
+    more: bool,
+    condition: watch::Receiver<Condition>,
+}
+
+impl<'a> Flow<'a> {
+    pub(super) fn new(lane: &'a mut Lane) -> Self {
+        let condition = lane.provisioner.parts.line.condition();
+        Self {
+            lane,
+            ahead: VecDeque::new(),
+            claiming: None,
+            more: true,
+            condition,
+        }
+    }
+
+    /// Runs until there is nothing more to claim, or the line no longer flows, or it is time to stop.
+    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        while self.flows() {
+            self.claim_ahead();
+            if self.claiming.is_none() && self.ahead.is_empty() {
+                return Ok(());
+            }
+            self.turn().await?;
+        }
+        if let Some((_, claiming)) = self.claiming.take() {
+            self.ahead.extend(claiming.await?);
+        }
+        self.ahead
+            .drain(..)
+            .for_each(|request| self.lane.hand_back(request));
+        Ok(())
+    }
+
+    fn flows(&self) -> bool {
+        let parts = &self.lane.provisioner.parts;
+        parts.line.flows(self.lane.call) && parts.tokens.current().is_some() && !self.lane.stop.is_cancelled()
+    }
+
+    /// Begins a claim where half of what may be ahead is not.
+    fn claim_ahead(&mut self) {
+        let depth = self.lane.provisioner.parts.max_in_flight;
+        let wanted = depth - self.ahead.len().min(depth);
+        if self.more && self.claiming.is_none() && wanted * 2 >= depth {
+            self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted))));
+        }
+    }
+
+    /// Waits for what comes first: permits, claimed rows, or a reason to look again.
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        let Self {
+            lane,
+            ahead,
+            claiming,
+            more,
+            condition,
+        } = self;
+        let line = &lane.provisioner.parts.line;
+        let claimed = async {
+            match claiming {
+                Some((_, claiming)) => claiming.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            permits = line.acquire(lane.call, ahead.len()), if !ahead.is_empty() => {
+                // No more permits than were asked for.
+                ahead.drain(..permits.len()).zip(permits).for_each(|(request, permit)| lane.start(request, permit));
+            }
+            requests = claimed => {
+                let requests = requests?;
+                *more = claiming.take().is_some_and(|(wanted, _)| requests.len() == wanted);
+                ahead.extend(requests);
+            }
+            () = lane.stop.cancelled() => {}
+            // The sender lives as long as the line.
+            _ = condition.changed() => {}
+        }
+        Ok(())
+    }
+}
