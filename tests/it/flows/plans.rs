@@ -77,7 +77,10 @@ async fn every_statement_finds_its_rows_by_an_index() {
 #[tokio::test]
 async fn a_batch_is_the_outer_loop_and_the_table_is_searched_for_each_of_its_rows() {
     let world = World::new().await;
-    for statement in statements().iter().filter(|text| text.contains("json_each") || text.contains("jsonb_each")) {
+    for statement in statements()
+        .iter()
+        .filter(|text| text.contains("json_each") || text.contains("jsonb_each"))
+    {
         let plan = plan(&world, statement).await;
         let place = |what: &str| plan.iter().position(|step| step.contains(what));
         let batch = place("VIRTUAL TABLE").unwrap();
