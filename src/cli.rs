@@ -158,8 +158,11 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
         if cause.is::<ConfigError>() || cause.is::<Misconfigured>() {
             return Some(MISCONFIGURED);
         }
-        if let Some(StoreError::Held { .. }) = cause.downcast_ref() {
-            return Some(TRY_LATER);
+        match cause.downcast_ref() {
+            Some(StoreError::Held { .. }) => return Some(TRY_LATER),
+            // No restart helps.
+            Some(StoreError::Newer { .. }) => return Some(MISCONFIGURED),
+            _ => {}
         }
         let broken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
         cause.downcast_ref().filter(|cause| broken(cause)).map(|_| DONE)
@@ -172,6 +175,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::daemon::DaemonError;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -180,13 +184,19 @@ mod tests {
 
     #[test]
     fn an_error_means_its_exit_status_however_deep_it_is() {
-        let held = StoreError::Held {
+        let held = || StoreError::Held {
             path: "q.db".into(),
             holder: "pid 1".into(),
         };
+        let newer = StoreError::Newer {
+            path: "q.db".into(),
+            schema: 2,
+        };
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let cases = [
-            (anyhow::Error::new(held), TRY_LATER),
+            (anyhow::Error::new(held()), TRY_LATER),
+            (DaemonError::from(held()).into(), TRY_LATER),
+            (newer.into(), MISCONFIGURED),
             (ConfigError::Syntax("x".into()).into(), MISCONFIGURED),
             (Misconfigured("x".into()).into(), MISCONFIGURED),
             (broken.into(), DONE),

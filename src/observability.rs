@@ -11,8 +11,8 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::Environment;
 
-/// What is logged without `RUST_LOG`.
-const DEFAULT: &str = "info";
+/// What is logged without `RUST_LOG`. (The scheduler tells its own life at info: "Uninited".)
+const DEFAULT: &str = "info,tokio_cron_scheduler=warn";
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]

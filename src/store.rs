@@ -13,6 +13,9 @@ mod service;
 mod tickets;
 mod writer;
 
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +40,10 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a statement waits for another program's lock before it is tried anew.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The mode of the files that are shared: owner and group may read and write, for the programs that insert requests are
+/// in the directory's group. SQLite gives its -wal and -shm files the database's own mode.
+const MODE: u32 = 0o660;
 
 /// The schema's history.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -84,6 +91,7 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
 /// # Errors
 /// When it can't be opened, or was made by a newer staticstored.
 pub async fn migrate(path: &Path) -> Result<(), StoreError> {
+    create(path).map_err(|error| StoreError::open(path, error.into()))?;
     let mut connection = connect(path, Access::Create).await?;
     check_version(&mut connection).await?;
     // Not `run`: what it borrows by cannot be sent to another thread.
@@ -93,6 +101,21 @@ pub async fn migrate(path: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::migrate(path, error))?;
     connection.close().await?;
     Ok(())
+}
+
+/// Creates an empty file with [`MODE`], whatever the umask; does nothing if it is there. (One that is there is not opened:
+/// closing it would drop the locks that SQLite holds on it for this process.)
+fn create(path: &Path) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(path)
+    {
+        Ok(file) => file.set_permissions(Permissions::from_mode(MODE)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {

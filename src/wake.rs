@@ -4,7 +4,7 @@
 //! before the commit is visible, so the truth is asked for again for some milliseconds after it. Where no
 //! hints come (a file system without events), a slow poll of the same truth is left.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the truth is asked for without a hint.
 pub const SLOW_POLL: Duration = Duration::from_millis(500);
-/// Hints that come closer together than this, as our own commits do while a queue is drained, are one.
-const SPACING: Duration = Duration::from_millis(2);
-/// When the truth is asked for again after a hint.
+/// After this many rounds of looking in a row that each found commits close together, as our own come while a queue is
+/// drained, hints are not listened to for [`REST`]: each page that is written is one.
+const BUSY_ROUNDS: u32 = 4;
+/// How many looks of a round find a commit where they come close together.
+const BUSY_LOOKS: u32 = 3;
+const REST: Duration = Duration::from_millis(50);
+/// When the truth is asked for again after a hint. All of these, also after one that found something: that may have been
+/// another commit than the one that gave the hint.
 const AGAIN: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_micros(300),
@@ -33,8 +38,8 @@ pub type Wakes = watch::Receiver<u64>;
 pub struct Watch {
     connection: SqliteConnection,
     hints: Arc<Notify>,
-    /// Kept, for it stops to watch when it is dropped.
-    _watcher: Option<notify::RecommendedWatcher>,
+    directory: PathBuf,
+    watcher: Option<notify::RecommendedWatcher>,
     wakes: watch::Sender<u64>,
     version: i64,
 }
@@ -43,22 +48,24 @@ impl Watch {
     /// Starts to watch the database at `path` on a connection that is used for nothing else.
     pub fn new(connection: SqliteConnection, path: &Path) -> (Self, Wakes) {
         let hints = Arc::new(Notify::new());
-        let watcher = watcher(path, hints.clone())
-            .inspect_err(
-                |error| tracing::info!(%error, "no file events here; commits are noticed by a slow poll"),
-            )
-            .ok();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).to_owned();
         let (wakes, receiver) = watch::channel(0);
-        (
-            Self {
-                connection,
-                hints,
-                _watcher: watcher,
-                wakes,
-                version: 0,
-            },
-            receiver,
-        )
+        let watcher = watcher(path, hints.clone());
+        let mut watch = Self {
+            connection,
+            hints,
+            directory,
+            watcher: None,
+            wakes,
+            version: 0,
+        };
+        match watcher {
+            Ok(watcher) => watch.watcher = Some(watcher),
+            Err(error) => tracing::info!(%error, "no file events here; commits are noticed by a slow poll"),
+        }
+        watch.listen(true);
+        (watch, receiver)
     }
 
     /// Watches until `stop`.
@@ -66,29 +73,49 @@ impl Watch {
     /// # Errors
     /// When the database can't be asked any more.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), sqlx::Error> {
+        let mut busy = 0;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = self.hints.notified() => {
-                    self.look_again().await?;
-                    tokio::time::sleep(SPACING).await;
+                    busy = if self.look_again().await? >= BUSY_LOOKS { busy + 1 } else { 0 };
                 }
                 () = tokio::time::sleep(SLOW_POLL) => { self.look().await?; }
+            }
+            if busy >= BUSY_ROUNDS {
+                busy = 0;
+                self.listen(false);
+                tokio::time::sleep(REST).await;
+                self.listen(true);
+                self.look().await?;
             }
         }
     }
 
-    async fn look_again(&mut self) -> Result<(), sqlx::Error> {
+    /// Listens to file events, or stops to.
+    fn listen(&mut self, listen: bool) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let done = match listen {
+            true => watcher.watch(&self.directory, RecursiveMode::NonRecursive),
+            false => watcher.unwatch(&self.directory),
+        };
+        if let Err(error) = done {
+            tracing::info!(%error, "no file events any more; commits are noticed by a slow poll");
+            self.watcher = None;
+        }
+    }
+
+    /// Looks several times; returns how many of them found something.
+    async fn look_again(&mut self) -> Result<u32, sqlx::Error> {
+        let mut found = 0;
         for wait in AGAIN {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
-            if self.look().await? {
-                return Ok(());
-            }
+            found += u32::from(self.look().await?);
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Whether something was committed since the last look.
@@ -108,11 +135,7 @@ impl Watch {
 fn watcher(path: &Path, hints: Arc<Notify>) -> notify::Result<notify::RecommendedWatcher> {
     let mut wal = path.file_name().unwrap_or_default().to_owned();
     wal.push("-wal");
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let elsewhere = |event: notify::Event| {
             matches!(event.kind, EventKind::Access(_))
                 || !event.paths.iter().any(|path| path.file_name() == Some(&wal))
@@ -121,7 +144,5 @@ fn watcher(path: &Path, hints: Arc<Notify>) -> notify::Result<notify::Recommende
         if !event.is_ok_and(elsewhere) {
             hints.notify_one();
         }
-    })?;
-    watcher.watch(directory, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+    })
 }

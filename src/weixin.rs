@@ -129,18 +129,20 @@ impl Weixin {
 
 impl Raw {
     fn read(self, token: &Token, read: impl FnOnce(&[u8]) -> Result<Answer, CallError>) -> Reply {
-        let mut result = self.body.and_then(|body| read(&body));
-        // An answer that quotes the token would carry it into the database and the log.
-        if let Ok(Answer { errmsg: text, .. }) | Err(CallError::Garbled(text)) = &mut result
-            && text.contains(token.expose())
-        {
-            *text = text.replace(token.expose(), "[token]");
-        }
         Reply {
-            result,
+            // An answer that quotes the token would carry it into the database and the log. It is hidden before anything
+            // is cut: a piece of it would not be found any more.
+            result: self.body.and_then(|body| read(&without(token, body))),
             http_status: self.http_status,
             latency: self.latency,
         }
+    }
+}
+
+fn without(token: &Token, body: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&body) {
+        Ok(text) if text.contains(token.expose()) => text.replace(token.expose(), "[token]").into_bytes(),
+        _ => body,
     }
 }
 

@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::database::{folder, missing};
 use super::secret;
 use super::session::{Misconfigured, Session};
 use crate::daemon::{self, Secrets};
@@ -14,6 +15,10 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     let secrets = Secrets {
         appsecret: secret::appsecret(&config)?,
     };
+    let database = &config.database.path;
+    if !folder(database).is_dir() {
+        return Err(Misconfigured(missing(database)).into());
+    }
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -23,8 +23,8 @@ use crate::weixin::{self, BuildError, Weixin};
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The database.
-    #[error(transparent)]
+    /// The database. (A cause of its own, not transparent: the exit status is found among the causes.)
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// The HTTP client.
     #[error(transparent)]
@@ -234,7 +234,7 @@ impl Loops {
         error.map_or(Ok(()), Err)
     }
 
-    /// The calls that are under way.
+    /// What is in flight.
     pub(super) fn steps(&self) -> TaskTracker {
         self.steps.clone()
     }

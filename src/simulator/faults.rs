@@ -1,7 +1,7 @@
 //! The faults that are switched on, and which of them hits a call.
 //!
-//! Whether a fault with a probability hits depends on the seed, the endpoint, the env and how many such calls came
-//! before, not on the order among envs, so that a run with many requests at once can be repeated.
+//! Whether a fault with a probability hits depends on the seed, the fault, the endpoint, the env and how many such calls
+//! came before, not on the order among envs, so that a run with many requests at once can be repeated.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,15 +21,16 @@ pub(super) struct Occasion<'a> {
 }
 
 impl Occasion<'_> {
-    fn is_hit_by(&self, fault: &Fault, seed: u64) -> bool {
+    fn is_hit_by(&self, Numbered(number, fault): &Numbered, seed: u64) -> bool {
         fault.endpoint.is_none_or(|endpoint| endpoint == self.endpoint)
-            && (fault.probability >= 1.0 || self.chance(seed) < fault.probability)
+            && (fault.probability >= 1.0 || self.chance(seed, *number) < fault.probability)
     }
 
-    /// From 0 to 1, always the same for the same call.
-    fn chance(&self, seed: u64) -> f64 {
+    /// From 0 to 1, always the same for the same call and fault. (Were it the same for all faults, the first of several
+    /// with one probability would hit whatever any of them hits.)
+    fn chance(&self, seed: u64, number: u64) -> f64 {
         let mut hasher = DefaultHasher::new();
-        (seed, self).hash(&mut hasher);
+        (seed, number, self).hash(&mut hasher);
         fastrand::Rng::with_seed(hasher.finish()).f64()
     }
 }
@@ -37,13 +38,20 @@ impl Occasion<'_> {
 /// The faults that are switched on, by env, so that thousands of envs with faults cost a call nothing.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    by_env: HashMap<Option<String>, Vec<Fault>>,
+    by_env: HashMap<Option<String>, Vec<Numbered>>,
+    added: u64,
 }
+
+/// A fault, and how many were switched on before it.
+#[derive(Debug)]
+struct Numbered(u64, Fault);
 
 impl Faults {
     /// Switches one on.
     pub(super) fn add(&mut self, fault: Fault) {
-        self.by_env.entry(fault.env.clone()).or_default().push(fault);
+        let numbered = Numbered(self.added, fault.clone());
+        self.added += 1;
+        self.by_env.entry(fault.env).or_default().push(numbered);
     }
 
     /// Switches all off.
@@ -63,12 +71,12 @@ impl Faults {
     }
 }
 
-fn take_from(faults: &mut Vec<Fault>, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
+fn take_from(faults: &mut Vec<Numbered>, call: &Occasion<'_>, seed: u64) -> Option<Fault> {
     let at = faults
         .iter()
-        .position(|fault| fault.left != Some(0) && call.is_hit_by(fault, seed))?;
-    let hit = faults[at].clone();
-    match faults[at].left.as_mut() {
+        .position(|numbered| numbered.1.left != Some(0) && call.is_hit_by(numbered, seed))?;
+    let hit = faults[at].1.clone();
+    match faults[at].1.left.as_mut() {
         Some(1) => drop(faults.remove(at)),
         Some(left) => *left -= 1,
         None => {}

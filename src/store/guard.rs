@@ -27,11 +27,10 @@ impl Guard {
             path: lock.to_owned(),
             source,
         };
+        super::create(lock).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(false)
             .open(lock)
             .map_err(failed)?;
         match file.try_lock() {

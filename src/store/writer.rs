@@ -158,18 +158,15 @@ impl Group {
         self.settlements.len() + self.changes.len() + self.claims.len()
     }
 
+    /// One transaction. (Not sqlx's: that counts how deep it is, and where SQLite has rolled back by itself, as it does when
+    /// the disk is full, the count is wrong from then on and no transaction can be begun any more.)
     async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        if !self.settlements.is_empty() {
-            queue::settle(&mut transaction, &self.settlements).await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        if let Err(error) = self.write_and_commit(connection).await {
+            // It fails where there is nothing left to roll back.
+            let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+            return Err(error);
         }
-        for (change, _, rows) in &mut self.changes {
-            *rows = change.write(&mut transaction).await?;
-        }
-        for (order, _, claimed) in &mut self.claims {
-            *claimed = Some(queue::claim(&mut transaction, order).await?);
-        }
-        transaction.commit().await?;
         if self
             .changes
             .iter()
@@ -180,6 +177,20 @@ impl Group {
                 tracing::warn!(%error, "the database could not be optimized; the next run tries again");
             }
         }
+        Ok(())
+    }
+
+    async fn write_and_commit(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        if !self.settlements.is_empty() {
+            queue::settle(connection, &self.settlements).await?;
+        }
+        for (change, _, rows) in &mut self.changes {
+            *rows = change.write(connection).await?;
+        }
+        for (order, _, claimed) in &mut self.claims {
+            *claimed = Some(queue::claim(connection, order).await?);
+        }
+        sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
     }
 

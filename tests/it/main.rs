@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(unreachable_pub, reason = "nobody imports a test binary")]
 
+mod binary;
 mod cli;
 mod flows;
 mod house;
+mod docs;
 mod main_job;
 mod schema;
 mod simulator;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Quick enough for a test, and no limits.
-const QUICK: &str = r#"
+pub const QUICK: &str = r#"
     [api]
     creates_per_second = 0
     describes_per_second = 0
@@ -99,6 +99,11 @@ impl World {
     }
 
     pub fn config(&self) -> Config {
+        Config::parse(QUICK, &self.environment()).unwrap()
+    }
+
+    /// The variables that set what [`QUICK`] does not.
+    pub fn environment(&self) -> HashMap<String, String> {
         let mut env: HashMap<String, String> = self
             .overrides
             .iter()
@@ -116,7 +121,7 @@ impl World {
         ] {
             env.entry(name.to_owned()).or_insert(value);
         }
-        Config::parse(QUICK, &env).unwrap()
+        env
     }
 
     /// Starts the daemon.

@@ -1,0 +1,244 @@
+//! The built program as a process: started, stopped, killed, frozen, starved; against the simulator in this process.
+
+mod disk;
+mod exits;
+mod feeders;
+mod kill;
+mod life;
+mod modes;
+mod secrets;
+mod storm;
+mod user;
+
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use staticstored::simulator::Options;
+use tokio::net::UnixDatagram;
+
+use crate::world::{QUICK, World, within};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_staticstored");
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A world whose daemon is a process of its own.
+struct Station {
+    world: World,
+    daemon: Option<Child>,
+    /// Where its log is: not beside the database, for that disk may be full.
+    outside: tempfile::TempDir,
+    /// Variables of the daemon's environment beyond the configuration.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Station {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With a Weixin of another kind.
+    async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut appsecret = String::new();
+        let world = World::with(|options| {
+            change(options);
+            appsecret.clone_from(&options.appsecret);
+        })
+        .await;
+        let outside = tempfile::tempdir().unwrap();
+        let station = Self {
+            world,
+            daemon: None,
+            outside,
+            variables: Vec::new(),
+        };
+        station.write("config.toml", QUICK);
+        private(&station.write("appsecret", &appsecret));
+        station
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        std::fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+
+    /// The program with our configuration and none of the environment but that.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .env_clear()
+            .envs(self.world.environment())
+            .env("STATICSTORED_COMPONENT__APPSECRET_FILE", self.path("appsecret"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the daemon; its log goes to the end of a file.
+    fn start(&mut self) {
+        assert!(self.daemon.is_none(), "one at a time");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        let mut command = self.command(&["run"]);
+        self.daemon = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Starts the daemon and waits until it says how it is.
+    async fn started(&mut self) {
+        self.start();
+        let pid = self.pid().to_string();
+        self.world.wait_for("SELECT pid FROM service", &[&pid]).await;
+    }
+
+    fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a daemon").id()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the daemon's end.
+    async fn ended(&mut self) -> ExitStatus {
+        let mut daemon = self.daemon.take().expect("a daemon");
+        ended(&mut daemon).await
+    }
+
+    /// Asks the daemon to stop and waits until it has.
+    async fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.ended().await;
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    /// Ends the daemon as a power cut would.
+    fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("a daemon");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.outside.path().join("log")
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap()).into_owned()
+    }
+
+    /// Waits until the daemon has logged this.
+    async fn wait_for_log(&self, text: &str) {
+        until(|| self.log().contains(text)).await;
+    }
+
+    /// Inserts `count` requests, `env-1` and so on, in one statement.
+    async fn insert_many(&self, count: usize) {
+        let numbers = format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+             SELECT 'env-' || i FROM n"
+        );
+        self.world
+            .execute(&format!("INSERT INTO queue (env) {numbers}"))
+            .await;
+    }
+
+    /// A socket as systemd would listen on, which daemons started from now on tell.
+    fn listen(&mut self) -> UnixDatagram {
+        let socket = self.path("notify");
+        let listener = UnixDatagram::bind(&socket).unwrap();
+        self.variables
+            .push(("NOTIFY_SOCKET", socket.display().to_string()));
+        listener
+    }
+}
+
+impl Drop for Station {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// Waits for a process's end.
+async fn ended(process: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until(|| {
+        status = process.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    status.unwrap()
+}
+
+/// Waits for a condition.
+async fn until(condition: impl FnMut() -> bool) {
+    within(unbounded(condition)).await;
+}
+
+async fn unbounded(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The next message to systemd.
+async fn next(socket: &UnixDatagram) -> String {
+    let mut buffer = [0; 4096];
+    let length = within(socket.recv(&mut buffer)).await.unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+/// The next message that starts so, and all before it.
+async fn next_with(socket: &UnixDatagram, start: &str) -> (String, Vec<String>) {
+    let mut before = Vec::new();
+    loop {
+        let message = next(socket).await;
+        if message.lines().any(|line| line.starts_with(start)) {
+            return (message, before);
+        }
+        before.push(message);
+    }
+}
+
+/// Closes a file to everybody but its owner.
+fn private(file: &Path) {
+    std::fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Gives a process its standard input and waits for what it says, while the simulator goes on.
+async fn told(mut command: Command, input: &str) -> std::process::Output {
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let input = input.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    });
+    within(work).await.unwrap()
+}

@@ -1,0 +1,231 @@
+//! No secret leaves the places that are meant for it, at the most talkative log level, whatever goes wrong.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use staticstored::simulator::scenario::{KINDS, Share};
+use staticstored::simulator::{Endpoint, Fault};
+
+use super::{Station, until};
+use crate::world::within;
+
+const APPSECRET: &str = "canaryappsecret0123456789abcdef0";
+const TICKET: &str = "ticket@@@canary-of-the-ticket-that-works-0123456789";
+const BAD_TICKET: &str = "ticket@@@canary-of-a-ticket-that-never-worked-0123456789";
+/// A piece of a secret that is as bad as the whole.
+const PIECE: usize = 20;
+/// How much of an errmsg is kept; a secret that lies across its end must not be cut in two.
+const KEPT: usize = staticstored::weixin::LONGEST_ERRMSG;
+
+/// The pieces of a secret, from its start to its end.
+fn pieces(secret: &str) -> impl Iterator<Item = &str> {
+    let last = secret.len() - PIECE;
+    (0..last)
+        .step_by(PIECE / 2)
+        .chain([last])
+        .map(|at| &secret[at..at + PIECE])
+}
+
+/// Where a text holds a piece of a secret, with what is around it, for whoever must mend it.
+fn leak(text: &str, secret: &str) -> Option<String> {
+    let at = pieces(secret).find_map(|piece| text.find(piece))?;
+    let around = text.get(at.saturating_sub(300)..(at + 100).min(text.len()));
+    Some(around.unwrap_or("(among bytes)").to_owned())
+}
+
+#[track_caller]
+fn clean(place: &str, bytes: &[u8], secrets: &[String]) {
+    let text = String::from_utf8_lossy(bytes);
+    for secret in secrets {
+        if let Some(around) = leak(&text, secret) {
+            panic!("{place} holds a piece of {secret}: {around}");
+        }
+    }
+}
+
+async fn station() -> Station {
+    let mut station = Station::with(|options| {
+        options.appsecret = APPSECRET.to_owned();
+        options.ticket = TICKET.to_owned();
+        options.token_overlap = Duration::ZERO;
+        options.faults_by_suffix = true;
+        options.start_push_makes_ticket = false;
+    })
+    .await;
+    station.variables.push(("RUST_LOG", "trace".to_owned()));
+    // Each second: tickets are pruned while the test runs.
+    station.world.set("retention.schedule", "* * * * * *");
+    station
+        .world
+        .execute(&format!(
+            "DELETE FROM ticket; INSERT INTO ticket (component_verify_ticket) VALUES ('{BAD_TICKET}')"
+        ))
+        .await;
+    station
+}
+
+/// What can go wrong with an exchange, once each; some answers quote what they were sent.
+fn exchange_faults() -> Vec<Fault> {
+    let on = || Fault::on(Endpoint::Exchange).once();
+    let quoting = format!(
+        "{}component_appsecret {APPSECRET}, ticket {TICKET}",
+        "x".repeat(KEPT - 30)
+    );
+    vec![
+        on().cut(),
+        on().cut_in_body(),
+        on().no_json(),
+        on().null_fields(),
+        on().errcode(-1, &quoting),
+        on().errcode(-1, &format!("component_appsecret {APPSECRET}, ticket {TICKET}")),
+    ]
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_the_database_or_the_process_table_whatever_goes_wrong() {
+    let mut station = station().await;
+    let simulator = station.world.simulator.clone();
+    station.start();
+    station.world.wait_for_service("waiting_for_ticket").await;
+    for fault in exchange_faults() {
+        simulator.fault(fault);
+        let calls = simulator.calls(Endpoint::Exchange);
+        // A new ticket is tried at once; it takes the place of the one before.
+        station.world.give_ticket().await;
+        within(simulator.wait_for_calls(Endpoint::Exchange, calls + 1)).await;
+    }
+    let kinds = KINDS.iter().filter(|kind| kind.share != Share::None);
+    let envs: Vec<String> = kinds.map(|kind| format!("env--{}", kind.name)).collect();
+    for env in &envs {
+        station.world.insert(env).await;
+    }
+    finished(&station).await;
+
+    quote_the_token(&mut station).await;
+    simulator.refuse().await;
+    station.world.insert("refused").await;
+    station.world.wait_for_state("refused", "retrying").await;
+    simulator.accept().await;
+    simulator.revoke_token();
+    station.world.insert("revoked").await;
+    finished(&station).await;
+
+    let tokens = simulator.tokens();
+    assert!(tokens.len() >= 3, "{tokens:?}");
+    let mut secrets = tokens.clone();
+    secrets.push(APPSECRET.to_owned());
+    process_and_files(&station, &secrets);
+    station
+        .world
+        .wait_for("SELECT count(*) FROM ticket", &["1"])
+        .await;
+    tables(&station, &secrets).await;
+    station.stop().await;
+
+    // The pruned ticket is not in the file's unused space either.
+    let database = std::fs::read(station.world.database()).unwrap();
+    clean(
+        "the database after the stop",
+        &database,
+        &[&secrets[..], &[BAD_TICKET.to_owned()]].concat(),
+    );
+    secrets.extend([TICKET.to_owned(), BAD_TICKET.to_owned()]);
+    let log = std::fs::read(station.log_file()).unwrap();
+    assert!(String::from_utf8_lossy(&log).contains("TRACE"));
+    clean("the log", &log, &secrets);
+    cache(&station, &tokens, &secrets);
+}
+
+/// Waits until every request is finished.
+async fn finished(station: &Station) {
+    let patience = crate::world::PATIENCE * 3;
+    let done = async {
+        while station.world.row("SELECT count(*) FROM queue").await != "0" {
+            tokio::time::sleep(super::LOOK).await;
+        }
+    };
+    tokio::time::timeout(patience, done).await.unwrap();
+}
+
+/// Answers that quote the token, near their start and across the place where they are cut.
+async fn quote_the_token(station: &mut Station) {
+    let token = station.world.simulator.current_token().unwrap();
+    for (env, before) in [("quoted", 10), ("quoted-across-the-cut", KEPT - 80)] {
+        let errmsg = format!("{} {token}", "x".repeat(before));
+        let fault = Fault::on(Endpoint::Create).env(env).errcode(85088, &errmsg);
+        station.world.simulator.fault(fault);
+        station.world.insert(env).await;
+        station.world.wait_for_state(env, "failed").await;
+        let kept = station.world.status("errmsg LIKE '%xxx [tok%'", env).await;
+        assert_eq!(kept, "1", "{}", station.world.status("errmsg", env).await);
+    }
+}
+
+/// While it runs: what `ps` shows, and the files that SQLite has open.
+fn process_and_files(station: &Station, secrets: &[String]) {
+    for name in ["cmdline", "environ", "comm"] {
+        clean(
+            name,
+            &std::fs::read(format!("/proc/{}/{name}", station.pid())).unwrap(),
+            secrets,
+        );
+    }
+    // Read by another process: closing a descriptor here would be no harm to the daemon's locks, but to this test's own.
+    for name in ["queue.db", "queue.db-wal", "queue.db.lock"] {
+        let output = std::process::Command::new("cat")
+            .arg(station.path(name))
+            .output()
+            .unwrap();
+        clean(name, &output.stdout, secrets);
+    }
+}
+
+/// Row by row, for a value may lie on two pages of the file.
+async fn tables(station: &Station, secrets: &[String]) {
+    for table in ["status", "service", "attempt", "queue"] {
+        for row in station.world.rows(&format!("SELECT * FROM {table}")).await {
+            clean(table, row.as_bytes(), secrets);
+            clean(table, row.as_bytes(), &[TICKET.to_owned(), BAD_TICKET.to_owned()]);
+        }
+    }
+}
+
+/// The cache holds the last token, and that alone; nobody but its owner reads it.
+fn cache(station: &Station, tokens: &[String], secrets: &[String]) {
+    let file = station.path("token.json");
+    let text = std::fs::read(&file).unwrap();
+    let (last, others) = tokens.split_last().unwrap();
+    assert!(String::from_utf8_lossy(&text).contains(last));
+    clean("token.json", &text, others);
+    clean("token.json", &text, &secrets[tokens.len()..]);
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(!station.path("token.json.new").exists());
+}
+
+#[tokio::test]
+async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_them() {
+    let mut station = station().await;
+    let errmsg = format!("bad {APPSECRET} with {TICKET}");
+    station.world.give_ticket().await;
+    station
+        .world
+        .simulator
+        .fault(Fault::on(Endpoint::Exchange).errcode(40125, &errmsg));
+    station.start();
+    station.world.wait_for_service("blocked").await;
+    let service = station.world.row("SELECT reason, remedy FROM service").await;
+    assert!(
+        service.contains("errcode 40125: bad [hidden] with [hidden]"),
+        "{service}"
+    );
+    until(|| station.log().contains("[hidden]")).await;
+    station.stop().await;
+    clean(
+        "the log",
+        station.log().as_bytes(),
+        &[APPSECRET.to_owned(), TICKET.to_owned()],
+    );
+}

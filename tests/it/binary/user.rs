@@ -1,0 +1,139 @@
+//! As somebody who has only the program would use it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::world::{PATIENCE, within};
+
+use super::{PROGRAM, ended, private, told};
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn signal(child: &Child) {
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn text(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+#[tokio::test]
+async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut simulate = Command::new(PROGRAM);
+    simulate.env_clear().args([
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--opening",
+        "100ms",
+        "--faults",
+        "0.2",
+    ]);
+    let mut simulator = Killed(simulate.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(simulator.0.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut after = |label: &str| {
+        let line = lines.find(|line| line.trim_start().starts_with(label)).unwrap();
+        line.trim_start()[label.len()..].trim().to_owned()
+    };
+    let (url, appid) = (after("api.base_url"), after("component.appid"));
+    let (secret, ticket) = (after("the appsecret"), after("a ticket"));
+
+    std::fs::write(path("appsecret"), secret).unwrap();
+    private(&path("appsecret"));
+    let config = format!(
+        "[component]\nappid = {appid:?}\nappsecret_file = {:?}\n[database]\nurl = \"sqlite:{}\"\n\
+         [api]\nbase_url = {url:?}\n[retry]\ninitial_backoff = \"10ms\"\nmax_backoff = \"50ms\"\n\
+         [confirm]\ninitial_interval = \"50ms\"\nmax_interval = \"100ms\"\n",
+        path("appsecret"),
+        path("queue.db").display()
+    );
+    std::fs::write(path("config.toml"), config).unwrap();
+    let program = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command
+            .env_clear()
+            .args(arguments)
+            .arg("--config")
+            .arg(path("config.toml"));
+        command
+    };
+    text(&told(program(&["init"]), "").await);
+    text(&told(program(&["ticket", "-"]), &ticket).await);
+    text(&told(program(&["check"]), "").await);
+    let mut daemon = Killed(program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
+    let envs: String = (1..=30).map(|number| format!("shop-{number}\n")).collect();
+    assert!(text(&told(program(&["enqueue", "--file", "-"]), &envs).await).contains("30"));
+    assert!(text(&told(program(&["enqueue", "x--not-opened"]), "").await).contains('1'));
+
+    let table = within(async {
+        loop {
+            let table = text(&told(program(&["status"]), "").await);
+            if table.contains("\n1 failed, 30 online\n") {
+                return table;
+            }
+        }
+    })
+    .await;
+    assert!(
+        table.contains("x--not-opened") && table.contains("85088"),
+        "{table}"
+    );
+    signal(&daemon.0);
+    assert_eq!(ended(&mut daemon.0).await.code(), Some(0));
+    assert!(text(&told(program(&["status"]), "").await).contains("stopped"));
+    signal(&simulator.0);
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("(0 needless)") && last.ends_with(" 1 tokens"),
+        "{last}"
+    );
+    assert_eq!(ended(&mut simulator.0).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_demo_ends_as_it_must() {
+    let mut command = Command::new(PROGRAM);
+    command
+        .env_clear()
+        .args(["demo", "--environments", "40"])
+        .stdout(Stdio::piped());
+    let mut demo = Killed(command.spawn().unwrap());
+    let mut out = demo.0.stdout.take().unwrap();
+    let reader = tokio::task::spawn_blocking(move || std::io::read_to_string(&mut out).unwrap());
+    let mut status = None;
+    let done = super::unbounded(|| {
+        status = demo.0.try_wait().unwrap();
+        status.is_some()
+    });
+    tokio::time::timeout(PATIENCE * 4, done).await.unwrap();
+    let said = reader.await.unwrap();
+    assert_eq!(status.unwrap().code(), Some(0), "{said}");
+    assert!(
+        said.contains("Each of the 40 requests ended as it had to; none was opened twice."),
+        "{said}"
+    );
+}
