@@ -48,21 +48,18 @@ async fn higher_priority_goes_first_then_who_came_first() {
 #[tokio::test]
 async fn a_priority_changed_while_a_request_waits_counts() {
     let mut world = one_at_a_time().await;
-    world
-        .simulator
-        .fault(Fault::on(Endpoint::Create).env("first").once().held());
+    world.execute("UPDATE service SET paused = 1").await;
     world.start();
-    world.insert("first").await;
-    world.see(|simulator| simulator.held() == 1).await;
+    world.wait_for_service("paused").await;
     for env in ["a", "b", "c"] {
         world.insert(env).await;
     }
     world
         .execute("UPDATE queue SET priority = 1 WHERE env = 'c'")
         .await;
-    world.simulator.release();
+    world.execute("UPDATE service SET paused = 0").await;
     world.wait_for(UNFINISHED, &["0"]).await;
-    assert_eq!(created(&world), ["first", "c", "a", "b"]);
+    assert_eq!(created(&world), ["c", "a", "b"]);
     world.stop().await.unwrap();
 }
 
@@ -199,4 +196,58 @@ async fn a_limit_of_creates_in_a_second_keeps_within_the_platforms_own() {
         ["0|16"]
     );
     world.stop().await.unwrap();
+}
+
+/// A daemon whose one place is taken by a call that is held, and that may have claimed others ahead of theirs.
+async fn with_its_place_taken() -> World {
+    let mut world = one_at_a_time().await;
+    world
+        .simulator
+        .fault(Fault::on(Endpoint::Create).env("held").once().held());
+    world
+        .execute("INSERT INTO queue (env, priority) VALUES ('held', 1), ('a', 0), ('b', 0)")
+        .await;
+    world.start();
+    world.see(|simulator| simulator.held() == 1).await;
+    world
+}
+
+const UNTOUCHED: &str = "SELECT env FROM status JOIN queue USING (env) \
+     WHERE state = 'pending' AND attempts = 0 AND errcode IS NULL AND claim IS NULL AND call = 'create' ORDER BY env";
+
+#[tokio::test]
+async fn a_pause_leaves_those_untouched_whose_turn_had_not_come() {
+    let mut world = with_its_place_taken().await;
+    world.execute("UPDATE service SET paused = 1").await;
+    world.wait_for_service("paused").await;
+    world.wait_for(UNTOUCHED, &["a", "b"]).await;
+    world.simulator.release();
+    world.wait_for_state("held", "accepted").await;
+    assert_eq!(world.rows(UNTOUCHED).await, ["a", "b"]);
+    assert_eq!(created(&world), ["held"]);
+    world.execute("UPDATE service SET paused = 0").await;
+    world.wait_for(UNFINISHED, &["0"]).await;
+    assert_eq!(
+        world.rows("SELECT DISTINCT state, attempts FROM status").await,
+        ["accepted|1"]
+    );
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_in_flight_and_leaves_the_others_untouched() {
+    let mut world = with_its_place_taken().await;
+    let released = {
+        let simulator = world.simulator.clone();
+        async move {
+            simulator.wait_until(|simulator| simulator.held() == 1).await;
+            simulator.release();
+        }
+    };
+    let (stopped, ()) = tokio::join!(world.stop(), released);
+    stopped.unwrap();
+    assert_eq!(world.status("state, attempts", "held").await, "accepted|1");
+    assert_eq!(world.rows(UNTOUCHED).await, ["a", "b"]);
+    assert_eq!(world.row("SELECT state FROM service").await, "stopped");
+    assert_eq!(created(&world), ["held"]);
 }
