@@ -7,7 +7,6 @@ use staticstored::simulator::scenario::{KINDS, Share};
 use staticstored::simulator::{Endpoint, Fault};
 
 use super::{Station, until};
-use crate::world::within;
 
 const APPSECRET: &str = "canaryappsecret0123456789abcdef0";
 const TICKET: &str = "ticket@@@canary-of-the-ticket-that-works-0123456789";
