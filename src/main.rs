@@ -32,7 +32,10 @@ fn start(cli: Cli) -> anyhow::Result<()> {
         screen,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(cli::run(cli.command, &mut session))
+    let done = runtime.block_on(cli::run(cli.command, &mut session));
+    // Dropping it would wait for a name lookup that hangs. What had to be written is written.
+    runtime.shutdown_background();
+    done
 }
 
 /// The environment, once; a variable that is no Unicode can be none of ours.

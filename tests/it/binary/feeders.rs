@@ -147,7 +147,7 @@ async fn a_lock_that_somebody_holds_does_not_keep_the_daemon_from_stopping() {
     let mut station = Station::new().await;
     station.world.set("api.request_timeout", "100ms");
     station.world.set("api.connect_timeout", "100ms");
-    station.insert_many(50).await;
+    station.insert_many(500).await;
     station.start();
     let drained = station
         .world
@@ -171,10 +171,10 @@ async fn a_lock_that_somebody_holds_does_not_keep_the_daemon_from_stopping() {
     );
     drop(holder.stdin.take());
     assert!(super::ended(&mut holder).await.success());
-    station.start();
+    station.started().await;
     station
         .world
-        .wait_for("SELECT count(*) FROM status WHERE state = 'online'", &["50"])
+        .wait_for("SELECT count(*) FROM status WHERE state = 'online'", &["500"])
         .await;
     assert_eq!(station.world.simulator.needless_creates(), 0);
     station.stop().await;

@@ -77,6 +77,7 @@ fn the_secrets_file_must_be_there_readable_plausible_and_closed_to_others() {
     let desk = ready();
     set_mode(&desk, "appsecret", 0o644);
     assert!(wrong(&desk).contains("chmod o= "));
+    set_mode(&desk, "appsecret", 0o600);
     desk.write("appsecret", "canary secret");
     assert!(wrong(&desk).contains("does not hold the secret"));
     std::fs::remove_file(desk.path("appsecret")).unwrap();
