@@ -63,6 +63,9 @@ CREATE TABLE status (
     request         INTEGER NOT NULL,             -- queue.id of the latest request
     create_sent     INTEGER NOT NULL DEFAULT 0 CHECK (create_sent IN (0, 1)),
         -- 1: a create for this env was, or may have been, sent, ever. It is looked at before the next one.
+    in_flight_until TEXT,
+        -- The request was deleted while its call was on its way: by then that call has come to its end. A look before
+        -- would not see what it does.
 
     CONSTRAINT "a final state, and only a final state, has finished_at"
         CHECK ((state IN ('online', 'failed', 'accepted', 'cancelled')) = (finished_at IS NOT NULL)),
@@ -160,8 +163,9 @@ BEGIN
        SET call = CASE WHEN EXISTS (SELECT 1 FROM status WHERE env = NEW.env AND create_sent = 1)
                        THEN 'describe' ELSE 'create' END,
            not_before = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'),
-           due_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'),
-           claim = NULL, retry_at = NULL, failures = 0, unknowns = 0, failing_since = NULL, accepted_at = NULL,
+           due_at = nullif(max(coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), ''),
+                               coalesce((SELECT in_flight_until FROM status WHERE env = NEW.env), '')), ''),
+           claim = NULL, retry_at = (SELECT in_flight_until FROM status WHERE env = NEW.env), failures = 0, unknowns = 0, failing_since = NULL, accepted_at = NULL,
            looks = 0
      WHERE id = NEW.id
        AND (NEW.not_before IS NOT NULL
@@ -173,8 +177,8 @@ BEGIN
        SET state = 'pending', attempts = 0, errcode = NULL, errmsg = NULL, rid = NULL, remedy = NULL,
            domain = NULL, bucket = NULL, region = NULL, requested_at = NEW.requested_at,
            updated_at = NEW.requested_at,
-           next_attempt_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', NEW.not_before, '+0 seconds'), NEW.requested_at),
-           finished_at = NULL, request = NEW.id
+           next_attempt_at = (SELECT coalesce(due_at, requested_at) FROM queue WHERE id = NEW.id),
+           finished_at = NULL, request = NEW.id, in_flight_until = NULL
      WHERE env = NEW.env;
     INSERT INTO status (env, state, requested_at, updated_at, next_attempt_at, request)
     SELECT NEW.env, 'pending', NEW.requested_at, NEW.requested_at,
@@ -210,6 +214,7 @@ WHEN EXISTS (SELECT 1 FROM status WHERE env = OLD.env AND finished_at IS NULL)
 BEGIN
     UPDATE status
        SET state = 'cancelled', next_attempt_at = NULL,
+           in_flight_until = CASE WHEN OLD.claim IS NOT NULL THEN OLD.due_at END,
            updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
            remedy = CASE
                WHEN OLD.accepted_at IS NOT NULL

@@ -120,6 +120,9 @@ async fn until_written(
     }
 }
 
+/// A change, whom to tell, and how many rows it changed.
+type Changed = (Change, oneshot::Sender<Result<u64, StoreError>>, u64);
+/// A claim, whom to tell, and what it got.
 type Claim = (
     ClaimOrder,
     oneshot::Sender<Result<Claimed, StoreError>>,
@@ -131,7 +134,7 @@ type Claim = (
 struct Group {
     settlements: Vec<Settlement>,
     settled: Vec<oneshot::Sender<Result<(), StoreError>>>,
-    changes: Vec<(Change, oneshot::Sender<Result<u64, StoreError>>, u64)>,
+    changes: Vec<Changed>,
     claims: Vec<Claim>,
 }
 

@@ -68,7 +68,8 @@ pub(in crate::store) async fn settle(
     if !all_were_ours {
         // Deleted by somebody, or claimed anew since: what was accepted comes back, the rest is fenced off.
         let back = come_back(connection, &json).await?;
-        tracing::debug!(back, "settlements met rows that were no longer theirs");
+        let freed = free(connection, &json).await?;
+        tracing::debug!(back, freed, "settlements met rows that were no longer theirs");
     }
     Ok(())
 }
@@ -155,6 +156,22 @@ async fn come_back(connection: &mut SqliteConnection, rows: &str) -> Result<u64,
     .execute(connection)
     .await?;
     Ok(back.rows_affected())
+}
+
+/// Whoever was requested again while this call was on its way need not wait for its end any longer.
+async fn free(connection: &mut SqliteConnection, rows: &str) -> Result<u64, StoreError> {
+    let freed = sqlx::query!(
+        r#"UPDATE queue SET retry_at = NULL, due_at = not_before
+            WHERE id IN (SELECT q.id
+                           FROM jsonb_each(?1) AS j
+                           CROSS JOIN queue AS q ON q.env = j.value ->> '$.env' AND q.id > j.value ->> '$.id'
+                          WHERE q.claim IS NULL AND q.retry_at IS NOT NULL AND q.accepted_at IS NULL
+                            AND q.failures = 0 AND q.unknowns = 0)"#,
+        rows
+    )
+    .execute(connection)
+    .await?;
+    Ok(freed.rows_affected())
 }
 
 /// Rows as one bound array. (A struct of numbers and strings always serializes.)

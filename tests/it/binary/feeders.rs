@@ -165,7 +165,7 @@ async fn a_lock_that_somebody_holds_does_not_keep_the_daemon_from_stopping() {
         .await;
     station.stop().await;
     assert!(
-        station.log().contains("stopped before all was settled"),
+        station.log().contains("stopped before all was written down"),
         "{}",
         station.log()
     );

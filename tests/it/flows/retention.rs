@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use staticstored::clock::Clock;
 use staticstored::housekeeping::{Retention, keep};
 use staticstored::store::Store;
 use tokio_util::sync::CancellationToken;
