@@ -13,12 +13,14 @@ use tokio_util::task::TaskTracker;
 use super::queue::{self, ClaimOrder, Claimed, Settlement};
 use super::service::{self, Vitals};
 use super::{StoreError, housekeeping, tickets};
-use crate::clock::Timestamp;
+use crate::clock::{Stopwatch, Timestamp};
 
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
 /// The most orders in one transaction: it is to stay a matter of milliseconds, for other programs wait for it.
 const LARGEST_GROUP: usize = 256;
+/// Commits begin no closer together than this, but for the first after a pause.
+const SPACING: Duration = Duration::from_millis(2);
 /// Between two tries when the database can't be written for now.
 const RETRY: Duration = Duration::from_millis(200);
 /// How many tries pass between two lines in the log.
@@ -68,11 +70,28 @@ impl Writer {
 
 async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::with_capacity(LARGEST_GROUP);
+    let mut last = Stopwatch::start();
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
+        gather(&mut inbox, &mut group, last).await;
+        last = Stopwatch::start();
         write_group(&mut connection, std::mem::take(&mut group)).await;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
+    }
+}
+
+/// Gathers a larger group where commits come close together: each one costs an fsync and writes its pages anew.
+async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, last: Stopwatch) {
+    let wait = SPACING.saturating_sub(last.elapsed());
+    if wait.is_zero() {
+        return;
+    }
+    tokio::time::sleep(wait).await;
+    while group.len() < LARGEST_GROUP
+        && let Ok(order) = inbox.try_recv()
+    {
+        group.push(order);
     }
 }
 
@@ -95,10 +114,7 @@ async fn write_group(connection: &mut SqliteConnection, group: Vec<Order>) {
     }
 }
 
-async fn until_written(
-    connection: &mut SqliteConnection,
-    group: &mut Group,
-) -> Result<(), StoreError> {
+async fn until_written(connection: &mut SqliteConnection, group: &mut Group) -> Result<(), StoreError> {
     let mut tries = 0_u32;
     loop {
         match group.write(connection).await {
