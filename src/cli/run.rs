@@ -10,6 +10,8 @@ use crate::daemon::{self, Secrets};
 use crate::observability;
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
+    // First of all: a signal that comes early must not end us as if nobody had listened.
+    let mut signals = Signals::new()?;
     observability::start(&session.env).map_err(|error| Misconfigured(error.to_string()))?;
     let config = session.config()?;
     let secrets = Secrets {
@@ -20,7 +22,6 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
         return Err(Misconfigured(missing(database)).into());
     }
     let stop = CancellationToken::new();
-    let mut signals = Signals::new()?;
     let daemon = daemon::run(&config, secrets, session.clock.clone(), stop.clone());
     tokio::pin!(daemon);
     tokio::select! {

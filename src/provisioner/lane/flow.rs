@@ -13,9 +13,6 @@ use crate::request::Request;
 use crate::store::StoreError;
 use tokio::sync::watch;
 
-/// How many rows may be ahead, as a multiple of the calls in flight.
-const AHEAD: usize = 2;
-
 type Claiming = Pin<Box<dyn Future<Output = Result<Vec<Request>, StoreError>> + Send>>;
 
 pub(super) struct Flow<'a> {
@@ -66,7 +63,7 @@ impl<'a> Flow<'a> {
 
     /// Begins a claim where half of what may be ahead is not.
     fn claim_ahead(&mut self) {
-        let depth = AHEAD * self.lane.provisioner.parts.max_in_flight;
+        let depth = self.lane.provisioner.parts.max_in_flight;
         let wanted = depth - self.ahead.len().min(depth);
         if self.more && self.claiming.is_none() && wanted * 2 >= depth {
             self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted))));
