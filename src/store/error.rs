@@ -57,14 +57,6 @@ pub enum StoreError {
     /// The writer has ended.
     #[error("the database's writer has ended")]
     Gone,
-    /// A row holds what the schema does not allow.
-    #[error("row {id} of queue cannot be read: {why}")]
-    Row {
-        /// `queue.id`.
-        id: i64,
-        /// What is wrong with it.
-        why: String,
-    },
     /// A statement failed.
     #[error("the database failed: {0}")]
     Statement(#[from] sqlx::Error),

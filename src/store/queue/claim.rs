@@ -38,14 +38,47 @@ pub(in crate::store) async fn claim(
     }
     rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
     show_opening(connection, order, &rows).await?;
-    let requests = rows
-        .into_iter()
-        .map(|row| row.believe(order))
-        .collect::<Result<_, _>>()?;
+    let mut requests = Vec::with_capacity(rows.len());
+    for row in rows {
+        match Env::parse(&row.env) {
+            Ok(env) => requests.push(row.believed(env, order)),
+            Err(error) => refuse(connection, order, &row, &error.to_string()).await?,
+        }
+    }
     Ok(Claimed {
         requests,
         became_ready,
     })
+}
+
+/// A row that somebody brought past the constraints fails by itself, and stops nobody else.
+async fn refuse(
+    connection: &mut SqliteConnection,
+    order: &ClaimOrder,
+    row: &Row,
+    why: &str,
+) -> Result<(), StoreError> {
+    tracing::error!(
+        queue.id = row.id,
+        why,
+        "a row of queue cannot be read; its request fails"
+    );
+    let now = text(order.now);
+    sqlx::query!(
+        r#"UPDATE status
+              SET state = 'failed', errcode = NULL, errmsg = ?2, next_attempt_at = NULL, updated_at = ?3,
+                  finished_at = ?3, remedy = 'Insert the environment again, as its ID is written.'
+            WHERE request = ?1 AND finished_at IS NULL"#,
+        row.id,
+        why,
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("DELETE FROM queue WHERE id = ?1", row.id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<u64, StoreError> {
@@ -112,13 +145,9 @@ async fn show_opening(
 }
 
 impl Row {
-    fn believe(self, order: &ClaimOrder) -> Result<Request, StoreError> {
-        let env = Env::parse(&self.env).map_err(|error| StoreError::Row {
-            id: self.id,
-            why: error.to_string(),
-        })?;
+    fn believed(self, env: Env, order: &ClaimOrder) -> Request {
         let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-        Ok(Request {
+        Request {
             id: self.id,
             claim: order.claim,
             env,
@@ -130,7 +159,7 @@ impl Row {
                 accepted_at: self.accepted_at.as_deref().and_then(parse),
                 looks: count(self.looks),
             },
-        })
+        }
     }
 }
 

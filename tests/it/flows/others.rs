@@ -94,3 +94,28 @@ async fn a_database_that_another_daemon_holds_is_refused_and_left_alone() {
     assert_eq!(world.status("state", "waits").await, "pending");
     assert!(world.simulator.ledger().is_empty());
 }
+
+/// Only somebody who turns the constraints off can make such a row; nobody else's request is to wait for it.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_fails_alone_and_stops_nobody() {
+    let mut world = World::new().await;
+    world.insert("first").await;
+    world.insert("second").await;
+    world
+        .execute(
+            "DROP TRIGGER queue_fixed; PRAGMA ignore_check_constraints = ON; \
+             UPDATE queue SET env = 'no environment', priority = 9 WHERE env = 'first'",
+        )
+        .await;
+    world.start();
+    world.wait_for_state("second", "online").await;
+    let first = world
+        .status(
+            "state, errmsg LIKE '%1 to 128 characters%', remedy IS NOT NULL",
+            "first",
+        )
+        .await;
+    assert_eq!(first, "failed|1|1");
+    assert_eq!(world.row("SELECT count(*) FROM queue").await, "0");
+    world.stop().await.unwrap();
+}

@@ -10,7 +10,7 @@ use sqlx::Row;
 use crate::world::World;
 
 /// Reads that walk a table or an index on purpose, by a piece of their text.
-const WALKS: [(&str, &str); 5] = [
+const WALKS: [(&str, &str); 6] = [
     (
         "FROM attempt ORDER BY id LIMIT",
         "the oldest calls, in the order of the primary key, no more than a piece",
@@ -28,6 +28,10 @@ const WALKS: [(&str, &str); 5] = [
         "the newest ticket: the end of the primary key",
     ),
     ("SET state = ?1, reason = ?2", "the newest ticket, likewise"),
+    (
+        "WHERE request = ?1 AND finished_at IS NULL",
+        "the request of a row that was brought past the constraints: it bears another env than its status",
+    ),
 ];
 
 /// Every statement that is checked when the crate is compiled; one string may hold several.
