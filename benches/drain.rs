@@ -20,32 +20,58 @@ const POLL: Duration = Duration::from_millis(20);
 /// Without a row finished for so long, something is wrong.
 const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
 
+/// What the daemon does with each row.
+#[derive(Clone, Copy, Debug)]
+enum Job {
+    /// A create, and no more is asked.
+    Accepted,
+    /// A create, and a describe that finds the website online.
+    Confirmed,
+}
+
+impl Job {
+    fn calls(self) -> u64 {
+        match self {
+            Self::Accepted => 1,
+            Self::Confirmed => 2,
+        }
+    }
+
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Accepted => "confirm.enabled = false",
+            Self::Confirmed => "confirm.initial_interval = \"1ms\"\nconfirm.max_interval = \"1ms\"",
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let (calls, rounds) = (number(0, 20_000), number(1, 3));
     let nginx = Nginx::start()?;
-    let (mut floors, mut drains) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let floor = bare::calls_per_second(&nginx.base_url(), calls, IN_FLIGHT).await?;
-        println!("floor: {floor:.0} calls/s");
-        let drain = drained_per_second(&nginx.base_url(), calls).await?;
-        println!("daemon: {drain:.0} calls/s");
-        floors.push(floor);
-        drains.push(drain);
+    for job in [Job::Accepted, Job::Confirmed] {
+        let (mut floors, mut drains) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let floor = bare::calls_per_second(&nginx.base_url(), calls, IN_FLIGHT).await?;
+            let drain = drained_per_second(&nginx.base_url(), calls / job.calls(), job).await?;
+            println!("{job:?}: floor {floor:.0} calls/s, daemon {drain:.0} calls/s");
+            floors.push(floor);
+            drains.push(drain);
+        }
+        let ratio = summary::median(&mut drains) / summary::median(&mut floors);
+        println!(
+            "{job:?}: daemon / floor {ratio:.2} (medians of {rounds} rounds of {calls} calls, {IN_FLIGHT} in flight)"
+        );
     }
-    let ratio = summary::median(&mut drains) / summary::median(&mut floors);
-    println!(
-        "daemon / floor: {ratio:.2} (medians of {rounds} rounds of {calls} calls, {IN_FLIGHT} in flight)"
-    );
     Ok(())
 }
 
 /// Fills a queue, lets the daemon empty it, and returns calls per second from the first row finished to the last.
-async fn drained_per_second(base_url: &str, rows: u64) -> Result<f64> {
+async fn drained_per_second(base_url: &str, rows: u64, job: Job) -> Result<f64> {
     let directory = tempfile::tempdir()?;
     let mut connection = database::create(&directory.path().join("queue.db")).await?;
     database::fill(&mut connection, rows, None).await?;
-    let settings = format!("api.max_in_flight = {IN_FLIGHT}\nconfirm.enabled = false\n");
+    let settings = format!("api.max_in_flight = {IN_FLIGHT}\n{}\n", job.settings());
     let daemon = Daemon::start(directory.path(), base_url, &settings)?;
     let mut first: Option<(u64, Stopwatch)> = None;
     let (mut last, mut standing) = (0, Stopwatch::start());
@@ -67,5 +93,5 @@ async fn drained_per_second(base_url: &str, rows: u64) -> Result<f64> {
     };
     let taken = since.elapsed() - standing.elapsed();
     daemon.stop()?;
-    Ok((rows - before) as f64 / taken.as_secs_f64())
+    Ok(((rows - before) * job.calls()) as f64 / taken.as_secs_f64())
 }

@@ -1,6 +1,6 @@
 //! The database: the only module that names a table or writes SQL.
 //!
-//! One connection makes all of the daemon's writes, in groups ([`writer`]); reads have connections of their own, so that
+//! One connection makes all of the daemon's writes, in groups (`writer`); reads have connections of their own, so that
 //! they never wait for a commit. The file and its companions are never opened by other means: closing a descriptor
 //! of our own would drop SQLite's locks.
 

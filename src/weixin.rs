@@ -1,7 +1,7 @@
 //! The HTTP client of the Weixin API: exchange, create, describe; the only module that knows a path or an errcode.
 //!
 //! The token travels in the query string and a [`reqwest::Error`] prints its URL, so each error loses its URL at the one
-//! place where it becomes ours ([`Weixin::send`]).
+//! place where it becomes ours (`Weixin::send`).
 
 mod answer;
 pub mod errcode;

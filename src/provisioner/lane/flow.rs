@@ -13,6 +13,12 @@ use crate::request::Request;
 use crate::store::StoreError;
 use tokio::sync::watch;
 
+/// How many rows may be claimed ahead, as a multiple of the calls in flight: what is called while two commits are made,
+/// the one that a claim comes too late for and its own.
+pub(in crate::provisioner) const AHEAD: usize = 4;
+/// The most rows of one claim: other programs wait while it is written.
+const MOST_AT_ONCE: usize = 128;
+
 type Claiming = Pin<Box<dyn Future<Output = Result<Vec<Request>, StoreError>> + Send>>;
 
 pub(super) struct Flow<'a> {
@@ -63,9 +69,10 @@ impl<'a> Flow<'a> {
 
     /// Begins a claim where half of what may be ahead is not.
     fn claim_ahead(&mut self) {
-        let depth = self.lane.provisioner.parts.max_in_flight;
-        let wanted = depth - self.ahead.len().min(depth);
-        if self.more && self.claiming.is_none() && wanted * 2 >= depth {
+        let depth = AHEAD * self.lane.provisioner.parts.max_in_flight;
+        let ahead = self.ahead.len();
+        if self.more && self.claiming.is_none() && ahead * 2 <= depth {
+            let wanted = (depth - ahead).min(MOST_AT_ONCE);
             self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted))));
         }
     }
