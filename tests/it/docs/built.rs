@@ -1,8 +1,8 @@
-//! What is built besides the program, benchmarks and tests, is what the documents say.
+//! Benchmarks, tests and the numbers that no module shows are what the documents say.
 
 use std::collections::BTreeSet;
 
-use super::{ARCHITECTURE, PERFORMANCE};
+use super::{ARCHITECTURE, OPERATIONS, PERFORMANCE};
 
 /// The names that stand in a text right after this.
 fn names_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
@@ -54,5 +54,54 @@ fn every_module_of_the_tests_is_in_the_list() {
     assert!(modules.len() > 5, "{modules:?}");
     for module in modules {
         assert!(ARCHITECTURE.contains(&format!("`{module}`")), "{module}");
+    }
+}
+
+#[test]
+fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
+    let flow = include_str!("../../../src/provisioner/lane/flow.rs");
+    let lane = include_str!("../../../src/provisioner/lane.rs");
+    let wake = include_str!("../../../src/wake.rs");
+    let writer = include_str!("../../../src/store/writer.rs");
+    for (code, holds, text, said) in [
+        (
+            flow,
+            "AHEAD: usize = 4;",
+            ARCHITECTURE,
+            "up to four times `api.max_in_flight`",
+        ),
+        (
+            flow,
+            "AHEAD: usize = 4;",
+            OPERATIONS,
+            "\nfour times `api.max_in_flight`",
+        ),
+        (
+            lane,
+            "MAKE_READY_EVERY: Duration = Duration::from_millis(100);",
+            ARCHITECTURE,
+            "at most every 100 ms",
+        ),
+        (wake, "BUSY_ROUNDS: u32 = 4;", ARCHITECTURE, "after four such"),
+        (
+            wake,
+            "REST: Duration = Duration::from_millis(50);",
+            ARCHITECTURE,
+            "listens for 50 ms",
+        ),
+        (
+            writer,
+            "LARGEST_GROUP: usize = 128;",
+            ARCHITECTURE,
+            "up to 128 orders",
+        ),
+        (
+            writer,
+            "SPACING: Duration = Duration::from_millis(2);",
+            ARCHITECTURE,
+            "at least 2 ms apart",
+        ),
+    ] {
+        assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
     }
 }
