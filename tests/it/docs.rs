@@ -2,6 +2,8 @@
 //!
 //! They are read at night by people who type what they see; a command that is no longer there costs them an hour.
 
+mod built;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -16,6 +18,7 @@ use staticstored::weixin::errcode;
 const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
+const PERFORMANCE: &str = include_str!("../../docs/PERFORMANCE.md");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 const EXAMPLE: &str = include_str!("../../deploy/staticstored.toml.example");
 
@@ -175,7 +178,7 @@ fn keys(text: &str) -> BTreeSet<(&str, &str)> {
 #[test]
 fn every_key_that_is_named_is_in_the_example_configuration() {
     let mut seen = 0;
-    for text in [README, OPERATIONS, ARCHITECTURE, CHANGELOG] {
+    for text in [README, OPERATIONS, ARCHITECTURE, PERFORMANCE, CHANGELOG] {
         for (of, key) in keys(text) {
             let mut words = section(of)
                 .unwrap()
@@ -343,6 +346,7 @@ fn every_link_leads_somewhere() {
         (".", README),
         ("docs", OPERATIONS),
         ("docs", ARCHITECTURE),
+        ("docs", PERFORMANCE),
         (".", CHANGELOG),
     ] {
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -1,0 +1,107 @@
+//! Benchmarks, tests and the numbers that no module shows are what the documents say.
+
+use std::collections::BTreeSet;
+
+use super::{ARCHITECTURE, OPERATIONS, PERFORMANCE};
+
+/// The names that stand in a text right after this.
+fn names_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
+    let end = |c: char| !(c.is_ascii_lowercase() || c == '_');
+    let rest = text.split(before).skip(1);
+    rest.filter_map(|rest| rest.split(end).next()).collect()
+}
+
+#[test]
+fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let shown = names_after(PERFORMANCE, "cargo bench --bench ");
+    assert_eq!(shown, names_after(manifest, "[[bench]]\nname = \""));
+    let drain = include_str!("../../../benches/drain.rs");
+    let latency = include_str!("../../../benches/latency.rs");
+    let million = include_str!("../../../benches/million.rs");
+    for (code, holds, said) in [
+        (
+            drain,
+            "(number(0, 20_000), number(1, 3))",
+            "| 20,000 calls by the bare loop",
+        ),
+        (drain, "IN_FLIGHT: u64 = 64;", "64 in flight, three times"),
+        (latency, "(number(0, 300), ", "| 300 INSERTs from"),
+        (latency, "from_secs(number(1, 20))", "20 seconds of nothing"),
+        (latency, "= 20..=60;", "20 to 60 ms apart"),
+        (
+            million,
+            "[number(0, 1_000), number(1, 1_000_000)]",
+            "| 1,000, then 1,000,000 rows",
+        ),
+        (million, "CLAIMS: usize = 50;", "50 claims on each"),
+    ] {
+        assert!(
+            code.contains(holds) && PERFORMANCE.contains(said),
+            "{holds}: {said}"
+        );
+        let usage = code
+            .split("`cargo bench ")
+            .nth(1)
+            .and_then(|rest| rest.split('`').next());
+        assert!(PERFORMANCE.contains(usage.unwrap()), "{usage:?}");
+    }
+}
+
+#[test]
+fn every_module_of_the_tests_is_in_the_list() {
+    let modules = names_after(include_str!("../main.rs"), "\nmod ");
+    assert!(modules.len() > 5, "{modules:?}");
+    for module in modules {
+        assert!(ARCHITECTURE.contains(&format!("`{module}`")), "{module}");
+    }
+}
+
+#[test]
+fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
+    let flow = include_str!("../../../src/provisioner/lane/flow.rs");
+    let lane = include_str!("../../../src/provisioner/lane.rs");
+    let wake = include_str!("../../../src/wake.rs");
+    let writer = include_str!("../../../src/store/writer.rs");
+    for (code, holds, text, said) in [
+        (
+            flow,
+            "AHEAD: usize = 4;",
+            ARCHITECTURE,
+            "up to four times `api.max_in_flight`",
+        ),
+        (
+            flow,
+            "AHEAD: usize = 4;",
+            OPERATIONS,
+            "\nfour times `api.max_in_flight`",
+        ),
+        (
+            lane,
+            "MAKE_READY_EVERY: Duration = Duration::from_millis(100);",
+            ARCHITECTURE,
+            "at most every 100 ms",
+        ),
+        (wake, "BUSY_ROUNDS: u32 = 4;", ARCHITECTURE, "after four such"),
+        (
+            wake,
+            "REST: Duration = Duration::from_millis(50);",
+            ARCHITECTURE,
+            "listens for 50 ms",
+        ),
+        (
+            writer,
+            "LARGEST_GROUP: usize = 128;",
+            ARCHITECTURE,
+            "up to 128 orders",
+        ),
+        (
+            writer,
+            "SPACING: Duration = Duration::from_millis(2);",
+            ARCHITECTURE,
+            "at least 2 ms apart",
+        ),
+    ] {
+        assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
+    }
+}
