@@ -80,8 +80,8 @@ impl Provisioner {
         self.nudges[call as usize].notify_one();
     }
 
-    /// How long a claim holds.
+    /// How long a claim holds: while its row waits for those that were claimed before it, and for its own calls.
     fn lease(&self) -> Duration {
-        self.parts.request_timeout * (step::MOST_CALLS as u32) + LEASE_MARGIN
+        self.parts.request_timeout * (lane::AHEAD as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN
     }
 }

@@ -2,6 +2,8 @@
 
 mod flow;
 
+pub(super) use flow::AHEAD;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
