@@ -32,7 +32,6 @@ pub use service::{Identity, Vitals};
 pub use tickets::NewestTicket;
 use writer::Writer;
 
-
 /// The oldest SQLite that does not corrupt a WAL database under concurrent checkpoints
 /// (<https://sqlite.org/wal.html#walresetbug>).
 pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);

@@ -95,10 +95,7 @@ async fn write_group(connection: &mut SqliteConnection, group: Vec<Order>) {
     }
 }
 
-async fn until_written(
-    connection: &mut SqliteConnection,
-    group: &mut Group,
-) -> Result<(), StoreError> {
+async fn until_written(connection: &mut SqliteConnection, group: &mut Group) -> Result<(), StoreError> {
     let mut tries = 0_u32;
     loop {
         match group.write(connection).await {

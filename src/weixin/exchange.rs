@@ -131,7 +131,11 @@ impl Weixin {
         body: &B,
         hide: &[&str],
     ) -> Result<Granted, ExchangeError> {
-        let body = self.send(url, body).await.body.map_err(|error| from_transport(&error))?;
+        let body = self
+            .send(url, body)
+            .await
+            .body
+            .map_err(|error| from_transport(&error))?;
         // What can't be read is not shown: it might be a token in a shape that we do not know.
         let granted: Granted = serde_json::from_slice(&body)
             .map_err(|error| passes(format!("the answer could not be read: {}", place(&error))))?;
