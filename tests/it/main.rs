@@ -5,9 +5,9 @@
 
 mod binary;
 mod cli;
+mod docs;
 mod flows;
 mod house;
-mod docs;
 mod main_job;
 mod schema;
 mod simulator;

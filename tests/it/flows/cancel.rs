@@ -151,12 +151,18 @@ async fn a_request_deleted_and_made_anew_in_flight_waits_for_that_call_and_ends_
     world.insert("other").await;
     world.wait_for_state("other", "online").await;
     assert_eq!(world.simulator.calls_for(Endpoint::Describe, "anew"), 0);
-    assert_eq!(world.status("state, next_attempt_at > updated_at", "anew").await, "pending|1");
+    assert_eq!(
+        world.status("state, next_attempt_at > updated_at", "anew").await,
+        "pending|1"
+    );
     world.simulator.release();
     // Long before the lease of the first call is over.
     world.wait_for_state("anew", "online").await;
     assert_eq!(world.simulator.calls_for(Endpoint::Create, "anew"), 1);
-    assert_eq!(world.status("attempts, errcode, remedy", "anew").await, "0|0|NULL");
+    assert_eq!(
+        world.status("attempts, errcode, remedy", "anew").await,
+        "0|0|NULL"
+    );
     assert_eq!(world.row("SELECT count(*) FROM queue").await, "0");
     assert_eq!(world.simulator.effective_creates("anew"), 1);
     world.stop().await.unwrap();

@@ -14,9 +14,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keeps house once, at the time of the test's clock.
 async fn keep_house(world: &World, attempts: Option<Duration>, status: Option<Duration>) {
     let tasks = TaskTracker::new();
-    let store = Store::open(&world.database(), &tasks)
-        .await
-        .unwrap();
+    let store = Store::open(&world.database(), &tasks).await.unwrap();
     let retention = Retention {
         attempts,
         status,
