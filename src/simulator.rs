@@ -96,7 +96,9 @@ impl Simulator {
 
     /// Gives an env the faults and the store of a kind.
     pub fn arrange(&self, env: &str, kind: &scenario::Kind) {
-        self.platform.lock().arrange(env, kind);
+        let mut state = self.platform.lock();
+        let now = state.now();
+        state.arrange(env, kind, now);
     }
 
     /// Removes all faults; calls that are held stay held.
@@ -126,8 +128,8 @@ impl Simulator {
     /// [`Options::token_overlap`] only.
     pub fn revoke_token(&self) {
         let mut state = self.platform.lock();
-        let overlap = state.options.token_overlap;
-        state.issue_token(overlap);
+        let (overlap, now) = (state.options.token_overlap, state.now());
+        state.issue_token(overlap, now);
     }
 
     /// The latest token.
@@ -150,7 +152,9 @@ impl Simulator {
 
     /// Makes a new ticket, valid for [`Options::ticket_lifetime`]; older ones live on to their own end.
     pub fn new_ticket(&self) -> String {
-        self.platform.lock().issue_ticket()
+        let mut state = self.platform.lock();
+        let now = state.now();
+        state.issue_ticket(now)
     }
 
     /// Ends the life of all tickets made so far: they answer 61005.

@@ -41,8 +41,9 @@ pub(super) struct Server {
 impl Server {
     /// Listens, and serves from then on.
     pub(super) async fn start(listen: SocketAddr, platform: Arc<Platform>) -> io::Result<Self> {
-        let listener = bind(listen)?.listen(BACKLOG)?;
-        let address = listener.local_addr()?;
+        let reserve = bind(listen)?;
+        let address = reserve.local_addr()?;
+        let listener = bind(address)?.listen(BACKLOG)?;
         let (wanted, stop, tasks) = (
             watch::Sender::new(true),
             CancellationToken::new(),
@@ -51,6 +52,7 @@ impl Server {
         let (accepting, is_accepting) = watch::channel(true);
         let door = Door {
             address,
+            _reserve: reserve,
             platform,
             wanted: wanted.subscribe(),
             accepting,
@@ -95,6 +97,10 @@ impl Drop for Server {
 /// Takes the connections in.
 struct Door {
     address: SocketAddr,
+    /// Keeps the port while nobody listens on it: it is bound from first to last and never listens. Without it the
+    /// system might give the port away as a free one, and a caller that is to be refused would be answered by whoever
+    /// got it. Linux lets a second socket bind and listen beside it, for both have `SO_REUSEADDR`.
+    _reserve: TcpSocket,
     platform: Arc<Platform>,
     wanted: watch::Receiver<bool>,
     accepting: watch::Sender<bool>,
@@ -108,18 +114,16 @@ impl Door {
         }
     }
 
-    /// Accepts, and refuses while that is wanted. The port stays bound meanwhile, so that nobody else gets it: to a
-    /// socket that is bound and does not listen, the system refuses connections.
+    /// Accepts, and refuses while that is wanted: where a socket is bound and none listens, the system refuses.
     async fn open_and_shut(&self, mut listener: TcpListener) -> io::Result<()> {
         loop {
             self.accept_while_wanted(&listener).await;
             drop(listener);
-            let socket = bind(self.address)?;
             self.accepting.send_replace(false);
             if !self.until_wanted(true).await {
                 return Ok(());
             }
-            listener = socket.listen(BACKLOG)?;
+            listener = bind(self.address)?.listen(BACKLOG)?;
             self.accepting.send_replace(true);
         }
     }
@@ -157,7 +161,7 @@ impl Door {
     }
 }
 
-/// A socket on an address that may have had connections a moment ago.
+/// A socket on an address that may have had connections a moment ago, and that another such socket may be bound to.
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()

@@ -22,8 +22,10 @@ struct World {
 impl World {
     async fn new(options: Options) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // A connection for each call: one kept from the call before may be cut without the client having seen it yet.
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
             .no_proxy();
         Self {
             simulator: Simulator::start(options).await.unwrap(),

@@ -61,7 +61,7 @@ impl State {
         let payload = payload.as_ref().map_err(|refusal| *refusal)?;
         match call.endpoint {
             Endpoint::Exchange => self.exchange(payload, now),
-            Endpoint::StartPushTicket => self.start_push_ticket(payload),
+            Endpoint::StartPushTicket => self.start_push_ticket(payload, now),
             Endpoint::Create => self.create(payload.env()?, now),
             Endpoint::Describe => self.describe(payload.env()?, now),
             Endpoint::Unknown => Ok(Outcome::nothing()),
@@ -75,7 +75,7 @@ impl State {
         self.check_credentials(payload, payload.component_appsecret.as_deref())?;
         self.tickets
             .check(payload.component_verify_ticket.as_deref().unwrap_or(""), now)?;
-        self.issue_token(self.options.token_overlap);
+        self.issue_token(self.options.token_overlap, now);
         let answer = json!({
             "component_access_token": self.tokens.current(),
             "expires_in": self.options.token_lifetime.as_secs(),
@@ -86,11 +86,11 @@ impl State {
         })
     }
 
-    fn start_push_ticket(&mut self, payload: &Payload) -> Result<Outcome, Refusal> {
+    fn start_push_ticket(&mut self, payload: &Payload, now: Timestamp) -> Result<Outcome, Refusal> {
         self.check_credentials(payload, payload.component_secret.as_deref())?;
         let took_effect = self.options.start_push_makes_ticket;
         if took_effect {
-            self.issue_ticket();
+            self.issue_ticket(now);
         }
         Ok(Outcome {
             answer: ok(),

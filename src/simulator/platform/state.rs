@@ -64,9 +64,9 @@ impl State {
     }
 
     /// Makes a token; the one before lives on for `overlap`.
-    pub(in crate::simulator) fn issue_token(&mut self, overlap: Duration) {
+    pub(in crate::simulator) fn issue_token(&mut self, overlap: Duration, now: Timestamp) {
         let times = Times {
-            now: self.now(),
+            now,
             lifetime: self.options.token_lifetime,
             overlap,
         };
@@ -74,12 +74,13 @@ impl State {
     }
 
     /// Makes a ticket.
-    pub(in crate::simulator) fn issue_ticket(&mut self) -> String {
-        let expires_at = after(self.now(), self.options.ticket_lifetime);
+    pub(in crate::simulator) fn issue_ticket(&mut self, now: Timestamp) -> String {
+        let expires_at = after(now, self.options.ticket_lifetime);
         self.tickets.issue(expires_at, &mut self.random).to_owned()
     }
 
-    /// Deals with a call.
+    /// Deals with a call. All of it happens at one moment, read once: by a second reading a token lost just before a
+    /// call could be lost a millisecond after it.
     pub(super) fn call(&mut self, call: &Call<'_>, payload: &Result<Payload, Refusal>) -> (Reply, Fault) {
         let now = self.now();
         let env = payload.as_ref().ok().and_then(|payload| payload.env.as_deref());
@@ -105,7 +106,7 @@ impl State {
     }
 
     /// Gives an env the faults and the store of a kind.
-    pub(in crate::simulator) fn arrange(&mut self, env: &str, kind: &scenario::Kind) {
+    pub(in crate::simulator) fn arrange(&mut self, env: &str, kind: &scenario::Kind, now: Timestamp) {
         kind.faults(env)
             .into_iter()
             .for_each(|fault| self.faults.add(fault));
@@ -113,25 +114,25 @@ impl State {
             self.stores.set_opening(env, opening);
         }
         if let Some(course) = kind.course {
-            self.stores.set_course(env, course, self.now());
+            self.stores.set_course(env, course, now);
         }
     }
 
     /// Counts a call among its like, and returns how many came before it.
-    fn count(&mut self, endpoint: Endpoint, env: Option<&str>) -> u64 {
+    fn count(&mut self, endpoint: Endpoint, env: Option<&str>, now: Timestamp) -> u64 {
         let Some(env) = env else {
             return self.ledger.calls(endpoint);
         };
         let is_new = self.options.faults_by_suffix && !self.stores.knows(env);
         if is_new && let Some(kind) = scenario::kind_of(env) {
-            self.arrange(env, kind);
+            self.arrange(env, kind, now);
         }
         self.stores.count(endpoint, env)
     }
 
     /// Counts the call and finds what goes wrong with it.
     fn fault(&mut self, endpoint: Endpoint, env: Option<&str>, now: Timestamp) -> Fault {
-        let nth = self.count(endpoint, env);
+        let nth = self.count(endpoint, env, now);
         if endpoint == Endpoint::Unknown {
             return Fault::anywhere().http(404);
         }
@@ -153,7 +154,7 @@ impl State {
                 Fault::refuse(Refusal::BUSY)
             }
             Kind::TokenLost => {
-                self.issue_token(Duration::ZERO);
+                self.issue_token(Duration::ZERO, now);
                 fault
             }
             _ => fault,

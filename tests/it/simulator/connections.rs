@@ -1,8 +1,12 @@
 //! Cuts, refusals, what is in flight, and the ledger.
 
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use staticstored::simulator::{Endpoint, Entry, Fault, Options, Simulator};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::{CREATE, World, about};
@@ -53,6 +57,21 @@ async fn connections_are_refused_for_a_while_and_then_accepted_on_the_same_port(
     }
     assert_eq!(world.simulator.address(), address);
     assert_eq!(world.simulator.calls_for(Endpoint::Create, "b"), 0);
+}
+
+#[tokio::test]
+async fn while_connections_are_refused_nobody_else_can_have_the_port() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let address = simulator.address();
+    for _ in 0..3 {
+        simulator.refuse().await;
+        assert_eq!(connect_error(address).await, Some(ErrorKind::ConnectionRefused));
+        // The system deals out a port as free by the rule by which it refuses this.
+        let bound = TcpSocket::new_v4().unwrap().bind(address);
+        assert_eq!(bound.unwrap_err().kind(), ErrorKind::AddrInUse);
+        simulator.accept().await;
+        assert_eq!(connect_error(address).await, None);
+    }
 }
 
 #[tokio::test]
@@ -159,17 +178,42 @@ async fn the_ledger_may_keep_counts_only_and_start_at_zero() {
 
 #[tokio::test]
 async fn it_stops_when_told_and_when_the_last_handle_is_gone() {
-    let World { simulator, client } = World::new(Options::default()).await;
-    let url = simulator.url();
-    simulator.stop().await;
-    assert!(client.get(&url).send().await.unwrap_err().is_connect());
+    let told = Simulator::start(on_own_address()).await.unwrap();
+    let connection = TcpStream::connect(told.address()).await.unwrap();
+    told.stop().await;
+    assert!(is_cut(connection).await);
+    assert_eq!(
+        connect_error(told.address()).await,
+        Some(ErrorKind::ConnectionRefused)
+    );
 
-    let first = Simulator::start(Options::default()).await.unwrap();
-    let (address, second) = (first.address(), first.clone());
-    drop(first);
-    assert_eq!(client.get(second.url()).send().await.unwrap().status(), 404);
-    drop(second);
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
+    let World { simulator, client } = World::new(on_own_address()).await;
+    let (address, last) = (simulator.address(), simulator.clone());
+    drop(simulator);
+    assert_eq!(client.get(last.url()).send().await.unwrap().status(), 404);
+    let connection = TcpStream::connect(address).await.unwrap();
+    drop(last);
+    assert!(is_cut(connection).await);
+    while connect_error(address).await.is_none() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Options with a loopback address of this process alone. Everybody else here listens on 127.0.0.1, so nobody answers
+/// on a port that was given up. A process id has 22 bits at most.
+fn on_own_address() -> Options {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Options {
+        listen: SocketAddr::from((Ipv4Addr::new(127, 128 | high, middle, low), 0)),
+        ..Options::default()
+    }
+}
+
+/// Waits for the end of a connection: closed, or reset when nobody had accepted it yet.
+async fn is_cut(mut connection: TcpStream) -> bool {
+    connection.read(&mut [0]).await.unwrap_or(0) == 0
+}
+
+async fn connect_error(address: SocketAddr) -> Option<ErrorKind> {
+    TcpStream::connect(address).await.err().map(|error| error.kind())
 }
