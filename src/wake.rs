@@ -23,13 +23,17 @@ const BUSY_LOOKS: u32 = 3;
 const REST: Duration = Duration::from_millis(50);
 /// When the truth is asked for again after a hint. All of these, also after one that found something: that may have been
 /// another commit than the one that gave the hint.
-const AGAIN: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_micros(300),
-    Duration::from_millis(1),
-    Duration::from_millis(3),
-    Duration::from_millis(8),
-];
+const AGAIN: [Duration; 20] = {
+    // At once a dozen times, for the commit is mostly a fraction of a millisecond away, which no timer waits for; then
+    // for as long as an fsync may take.
+    let mut waits = [Duration::ZERO; 20];
+    let mut look = 12;
+    while look < waits.len() {
+        waits[look] = Duration::from_millis(1);
+        look += 1;
+    }
+    waits
+};
 
 /// Counts the commits that were noticed; each change is a wake-up.
 pub type Wakes = watch::Receiver<u64>;
