@@ -21,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 const CLAIMS: usize = 50;
 const CLAIM_SIZE: usize = 16;
+/// Longer than the writer spaces commits.
+const PAUSE: Duration = Duration::from_millis(5);
 const LEASE: Duration = Duration::from_secs(60);
 /// How long the daemon works before its memory is read: its first statistics are made by then.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -87,6 +89,8 @@ async fn claims(path: &Path, rows: Rows) -> Result<()> {
     let store = Store::open(path, &tasks).await?;
     let mut taken = Vec::new();
     for _ in 0..CLAIMS {
+        // The writer spaces commits that come close together; what is measured is the claim.
+        tokio::time::sleep(PAUSE).await;
         let now = clock.now();
         let claim = Stopwatch::start();
         let terms = Terms {
