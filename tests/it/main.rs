@@ -9,6 +9,7 @@ mod docs;
 mod flows;
 mod house;
 mod main_job;
+mod programs;
 mod schema;
 mod simulator;
 mod world;

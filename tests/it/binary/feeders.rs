@@ -1,5 +1,6 @@
 //! Other programs write while the daemon drains, and hold locks longer than they should.
 
+use crate::programs::there;
 use std::process::Command;
 
 use super::{Station, told};
@@ -28,17 +29,6 @@ fn python(program: &str) -> Command {
     let mut command = Command::new("python3");
     command.arg("-c").arg(program);
     command
-}
-
-fn there(program: &str) -> bool {
-    let there = Command::new(program)
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("skipped: no {program} here");
-    }
-    there
 }
 
 #[tokio::test]

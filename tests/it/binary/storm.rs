@@ -10,8 +10,10 @@ use crate::world::{PATIENCE, within};
 /// How many environments, where `STATICSTORED_TEST_ENVS` does not say another number.
 const ENVS: usize = 5_000;
 const KILLS: usize = 10;
-/// The most rows that are claimed at once: 16 in flight, and four times as many ahead of them.
-const CLAIMED: u64 = 16 * (1 + 4);
+/// Calls in flight.
+const IN_FLIGHT: u64 = 32;
+/// The most rows that are claimed at once: those in flight, and four times as many ahead of them.
+const CLAIMED: u64 = IN_FLIGHT * (1 + 4);
 const SEED: u64 = 20_261_123;
 
 fn envs() -> usize {
@@ -48,7 +50,7 @@ async fn through_faults_dead_tokens_and_kills_every_environment_is_opened_exactl
         options.detailed_ledger = false;
     })
     .await;
-    station.world.set("api.max_in_flight", "32");
+    station.world.set("api.max_in_flight", &IN_FLIGHT.to_string());
     faults()
         .into_iter()
         .for_each(|fault| station.world.simulator.fault(fault));

@@ -26,6 +26,9 @@ async fn a_hundred_thousand_rows_in_one_statement_all_have_their_status() {
 
 #[tokio::test]
 async fn what_a_users_statement_sets_off_finds_its_rows_by_index() {
+    if !crate::programs::there("sqlite3") {
+        return;
+    }
     let database = Database::new().await;
     for sql in [
         "INSERT INTO queue (env, not_before) VALUES ('a', '2031-05-06')",

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, Row};
+
+use crate::programs::there;
 
 /// What a statement printed, or the error that it failed with.
 pub(super) type Answer = Result<String, String>;
@@ -41,16 +44,20 @@ pub(super) struct Way {
     pub(super) recursive_triggers: bool,
 }
 
-/// Every client, with and without recursive triggers.
+/// Every client that is here, with and without recursive triggers.
 pub(super) fn ways() -> impl Iterator<Item = Way> {
-    [Client::Shell, Client::Python, Client::Bundled]
-        .into_iter()
-        .flat_map(|client| {
-            [false, true].into_iter().map(move |recursive_triggers| Way {
-                client,
-                recursive_triggers,
-            })
+    static HERE: LazyLock<Vec<Client>> = LazyLock::new(|| {
+        let mut here = vec![Client::Bundled];
+        here.extend(there("sqlite3").then_some(Client::Shell));
+        here.extend(there("python3").then_some(Client::Python));
+        here
+    });
+    HERE.iter().copied().flat_map(|client| {
+        [false, true].into_iter().map(move |recursive_triggers| Way {
+            client,
+            recursive_triggers,
         })
+    })
 }
 
 /// A database in a directory of its own, with a row for `bystander` that no test writes to.
