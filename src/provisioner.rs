@@ -1,7 +1,8 @@
 //! A row becomes a call, its answer a meaning, the meaning an outcome, the outcome is settled.
 //!
 //! Two lanes, one for each call, since each has its own rate. A lane asks for permits first and claims no more rows than it
-//! got: what is claimed is called at once. Between claim and settle nothing returns early but settle itself.
+//! got, so that what is claimed is called at once; only where nothing but the calls in flight limits it does it claim ahead
+//! of its permits, and hands back what gets none. Between claim and settle nothing returns early but settle itself.
 
 mod lane;
 mod step;

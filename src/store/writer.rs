@@ -69,7 +69,7 @@ impl Writer {
 }
 
 async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
-    let mut group = Vec::with_capacity(LARGEST_GROUP);
+    let mut group = Vec::new();
     let mut last = Stopwatch::start();
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
         gather(&mut inbox, &mut group, last).await;
