@@ -16,9 +16,9 @@ use crate::weixin::Reply;
 /// The most calls of one step: the first, and one for each new token that it was given.
 pub(super) const MOST_CALLS: usize = 3;
 
-/// What the calls of a step came to.
+/// The calls of a step, and what Weixin said last; the default for none.
+#[derive(Default)]
 struct Called {
-    meaning: Meaning,
     attempts: Vec<Attempt>,
     errcode: Option<i64>,
     errmsg: String,
@@ -38,31 +38,21 @@ impl Provisioner {
 
     /// Lets a claimed request go whose call was not made: it costs it nothing.
     pub(super) async fn hand_back(&self, request: Request) {
-        let called = Called {
-            meaning: Meaning::Unknown,
-            attempts: Vec::new(),
-            errcode: None,
-            errmsg: String::new(),
-            rid: None,
-        };
         let outcome = Outcome::unsent(&request);
-        self.settle(request, called, outcome, self.parts.clock.now())
+        self.settle(request, Called::default(), outcome, self.parts.clock.now())
             .await;
     }
 
     async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>) {
-        let called = self.call(&request, token).await;
-        if let Some(verdict) = Verdict::of(&called.meaning, called.errcode, &called.errmsg) {
+        let (meaning, called) = self.call(&request, token).await;
+        if let Some(verdict) = Verdict::of(&meaning, called.errcode, &called.errmsg) {
             permit.report(&verdict);
         }
         // The next call may go out while this one is being written down.
         drop(permit);
         let now = self.parts.clock.now();
-        let outcome = self
-            .parts
-            .policy
-            .decide(&request, &called.meaning, now, fastrand::f64());
-        let outcome = match (&called.meaning, self.parts.line.rest_until()) {
+        let outcome = self.parts.policy.decide(&request, &meaning, now, fastrand::f64());
+        let outcome = match (&meaning, self.parts.line.rest_until()) {
             // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
             (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
             _ => outcome,
@@ -71,7 +61,7 @@ impl Provisioner {
     }
 
     /// Makes the call, again with another token where Weixin refuses the one it had.
-    async fn call(&self, request: &Request, mut token: Arc<Token>) -> Called {
+    async fn call(&self, request: &Request, mut token: Arc<Token>) -> (Meaning, Called) {
         let mut attempts = Vec::with_capacity(1);
         loop {
             let at = self.parts.clock.now();
@@ -89,13 +79,13 @@ impl Provisioner {
                 token = other;
                 continue;
             }
-            return Called {
-                meaning,
+            let called = Called {
                 attempts,
                 errcode,
                 errmsg,
                 rid: reply.rid(),
             };
+            return (meaning, called);
         }
     }
 
