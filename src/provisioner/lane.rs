@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Provisioner;
-use crate::clock::{Timestamp, after, between};
+use crate::clock::{Stopwatch, Timestamp, after, between};
 use crate::line::Permit;
 use crate::request::{Call, Request};
-use crate::store::{StoreError, Terms};
+use crate::store::{Claimed, StoreError, Terms};
 use crate::wake::Wakes;
 
-/// While a lane is busy with rows that are ready, how often it looks for others whose time has come.
+/// While a lane is busy with rows that are ready, how often it looks for others whose time has come; also how long it rests
+/// before it tries again to have one that could not be had.
 const MAKE_READY_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a lane ended by itself.
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     stop: CancellationToken,
     /// When rows whose time had come were last made ready.
     made_ready_at: Option<Timestamp>,
+    /// Since the last claim, where that got nothing: the row whose time had come is held, though its lease is over.
+    in_vain: Option<Stopwatch>,
 }
 
 impl Lane {
@@ -43,6 +46,7 @@ impl Lane {
             wakes,
             stop,
             made_ready_at: None,
+            in_vain: None,
         }
     }
 
@@ -75,7 +79,8 @@ impl Lane {
                 return Ok(());
             };
             // From here to the steps there is no way out: what is claimed is called.
-            let requests = self.claim(permits.len()).await?;
+            let claimed = self.claim(permits.len()).await?;
+            let requests = self.got(claimed);
             more = requests.len() == permits.len();
             for (request, permit) in requests.into_iter().zip(permits) {
                 self.start(request, permit);
@@ -99,10 +104,15 @@ impl Lane {
                 }
                 return Ok(work.ready);
             }
+            let in_vain = self.in_vain;
             let due = async {
-                match work.next_due {
-                    Some(at) => parts.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
+                match (work.next_due, in_vain) {
+                    (Some(at), Some(since)) if at <= now => {
+                        // In real time, for what holds the row is a call on its way.
+                        tokio::time::sleep(MAKE_READY_EVERY.saturating_sub(since.elapsed())).await;
+                    }
+                    (Some(at), _) => parts.clock.sleep_until(at).await,
+                    (None, _) => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -137,10 +147,7 @@ impl Lane {
     }
 
     /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
-    fn claim(
-        &mut self,
-        most: usize,
-    ) -> impl Future<Output = Result<Vec<Request>, StoreError>> + Send + 'static {
+    fn claim(&mut self, most: usize) -> impl Future<Output = Result<Claimed, StoreError>> + Send + 'static {
         let (provisioner, call) = (self.provisioner.clone(), self.call);
         let now = provisioner.parts.clock.now();
         let make_ready = self
@@ -156,14 +163,21 @@ impl Lane {
         };
         async move {
             if provisioner.parts.tokens.current().is_none() {
-                return Ok(Vec::new());
+                return Ok(Claimed::default());
             }
             let claimed = provisioner.parts.store.claim(call, most, terms).await?;
             if claimed.became_ready > 0 {
                 Call::ALL.into_iter().for_each(|call| provisioner.nudge(call));
             }
-            Ok(claimed.requests)
+            Ok(claimed)
         }
+    }
+
+    /// Takes what a claim got.
+    fn got(&mut self, claimed: Claimed) -> Vec<Request> {
+        let in_vain = claimed.requests.is_empty() && claimed.became_ready == 0;
+        self.in_vain = in_vain.then(Stopwatch::start);
+        claimed.requests
     }
 
     /// Starts the step of a claimed request.

@@ -5,6 +5,7 @@
 //! other claim it changes nothing.
 
 mod claim;
+mod held;
 mod settle;
 
 use crate::clock::{Timestamp, text};
@@ -12,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::request::{Call, Env, Request};
 
 pub(super) use claim::{claim, release};
+pub(super) use held::Held;
 pub(super) use settle::settle;
 
 use super::writer::{Change, Order};

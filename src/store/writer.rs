@@ -10,10 +10,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::queue::{self, ClaimOrder, Claimed, Settlement};
+use super::queue::{self, ClaimOrder, Claimed, Held, Settlement};
 use super::service::{self, Vitals};
 use super::{StoreError, housekeeping, tickets};
-use crate::clock::{Stopwatch, Timestamp};
+use crate::clock::{Stopwatch, Timestamp, between};
 
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
@@ -70,11 +70,12 @@ impl Writer {
 
 async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::new();
+    let mut held = Held::default();
     let mut last = Stopwatch::start();
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
         gather(&mut inbox, &mut group, last).await;
         last = Stopwatch::start();
-        write_group(&mut connection, std::mem::take(&mut group)).await;
+        write_group(&mut connection, &mut held, std::mem::take(&mut group)).await;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
@@ -95,29 +96,33 @@ async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, last:
     }
 }
 
-async fn write_group(connection: &mut SqliteConnection, group: Vec<Order>) {
+async fn write_group(connection: &mut SqliteConnection, held: &mut Held, group: Vec<Order>) {
     let mut group = Group::from(group);
-    match until_written(connection, &mut group).await {
-        Ok(()) => group.reply(),
-        Err(error) if group.len() == 1 => group.refuse(error),
+    match until_written(connection, held, &mut group).await {
+        Ok(()) => group.reply(held),
+        Err(error) if group.len() == 1 => group.refuse(held, error),
         Err(error) => {
             // One of them can't be written. The others must not suffer for it.
             tracing::error!(%error, "a group of writes failed; each is tried alone");
             for order in group.take_apart() {
                 let mut alone = Group::from(vec![order]);
-                match until_written(connection, &mut alone).await {
-                    Ok(()) => alone.reply(),
-                    Err(error) => alone.refuse(error),
+                match until_written(connection, held, &mut alone).await {
+                    Ok(()) => alone.reply(held),
+                    Err(error) => alone.refuse(held, error),
                 }
             }
         }
     }
 }
 
-async fn until_written(connection: &mut SqliteConnection, group: &mut Group) -> Result<(), StoreError> {
+async fn until_written(
+    connection: &mut SqliteConnection,
+    held: &mut Held,
+    group: &mut Group,
+) -> Result<(), StoreError> {
     let mut tries = 0_u32;
     loop {
-        match group.write(connection).await {
+        match group.write(connection, held).await {
             Err(error) if error.passes() => {
                 if tries.is_multiple_of(TRIES_PER_WARNING) {
                     tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
@@ -178,9 +183,9 @@ impl Group {
 
     /// One transaction. (Not sqlx's: that counts how deep it is, and where SQLite has rolled back by itself, as it does when
     /// the disk is full, the count is wrong from then on and no transaction can be begun any more.)
-    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&mut self, connection: &mut SqliteConnection, held: &mut Held) -> Result<(), StoreError> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        if let Err(error) = self.write_and_commit(connection).await {
+        if let Err(error) = self.write_and_commit(connection, held).await {
             // It fails where there is nothing left to roll back.
             let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
             return Err(error);
@@ -198,7 +203,11 @@ impl Group {
         Ok(())
     }
 
-    async fn write_and_commit(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write_and_commit(
+        &mut self,
+        connection: &mut SqliteConnection,
+        held: &mut Held,
+    ) -> Result<(), StoreError> {
         if !self.settlements.is_empty() {
             queue::settle(connection, &self.settlements).await?;
         }
@@ -206,13 +215,23 @@ impl Group {
             *rows = change.write(connection).await?;
         }
         for (order, _, claimed) in &mut self.claims {
-            *claimed = Some(queue::claim(connection, order).await?);
+            let got = queue::claim(connection, order, held).await?;
+            // At once: the next claim of this group may come from after a jump of the clock.
+            let lease = between(order.now, order.lease_until);
+            for request in &got.requests {
+                held.take(request.env.as_str(), request.claim, lease);
+            }
+            *claimed = Some(got);
         }
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
     }
 
-    fn reply(self) {
+    /// Tells what is committed, and lets go of what was settled.
+    fn reply(self, held: &mut Held) {
+        for settlement in &self.settlements {
+            held.let_go(settlement.env.as_str(), settlement.claim);
+        }
         // Whoever asked may be gone; the write stands all the same.
         for done in self.settled {
             let _ = done.send(Ok(()));
@@ -226,7 +245,10 @@ impl Group {
     }
 
     /// Tells the only one in the group why it was not written.
-    fn refuse(mut self, error: StoreError) {
+    fn refuse(mut self, held: &mut Held, error: StoreError) {
+        if let Some(settlement) = self.settlements.pop() {
+            held.let_go(settlement.env.as_str(), settlement.claim);
+        }
         if let Some(done) = self.settled.pop() {
             let _ = done.send(Err(error));
         } else if let Some((_, done, _)) = self.changes.pop() {

@@ -12,4 +12,5 @@ mod main_job;
 mod programs;
 mod schema;
 mod simulator;
+mod weeks;
 mod world;

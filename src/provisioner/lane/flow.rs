@@ -10,7 +10,7 @@ use std::pin::Pin;
 use super::Lane;
 use crate::line::Condition;
 use crate::request::Request;
-use crate::store::StoreError;
+use crate::store::{Claimed, StoreError};
 use tokio::sync::watch;
 
 /// How many rows may be claimed ahead, as a multiple of the calls in flight: what is called while two commits are made,
@@ -19,7 +19,7 @@ pub(in crate::provisioner) const AHEAD: usize = 8;
 /// The most rows of one claim: other programs wait while it is written.
 const MOST_AT_ONCE: usize = 256;
 
-type Claiming = Pin<Box<dyn Future<Output = Result<Vec<Request>, StoreError>> + Send>>;
+type Claiming = Pin<Box<dyn Future<Output = Result<Claimed, StoreError>> + Send>>;
 
 pub(super) struct Flow<'a> {
     lane: &'a mut Lane,
@@ -54,7 +54,8 @@ impl<'a> Flow<'a> {
             self.turn().await?;
         }
         if let Some((_, claiming)) = self.claiming.take() {
-            self.ahead.extend(claiming.await?);
+            let claimed = claiming.await?;
+            self.ahead.extend(self.lane.got(claimed));
         }
         self.ahead
             .drain(..)
@@ -98,8 +99,8 @@ impl<'a> Flow<'a> {
                 // No more permits than were asked for.
                 ahead.drain(..permits.len()).zip(permits).for_each(|(request, permit)| lane.start(request, permit));
             }
-            requests = claimed => {
-                let requests = requests?;
+            claimed = claimed => {
+                let requests = lane.got(claimed?);
                 *more = claiming.take().is_some_and(|(wanted, _)| requests.len() == wanted);
                 ahead.extend(requests);
             }

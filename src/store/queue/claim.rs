@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{ClaimOrder, Claimed, MOST_DUE};
+use super::{ClaimOrder, Claimed, Held, MOST_DUE};
 use crate::clock::{parse, text};
 use crate::request::{Call, Env, Progress, Request};
 use crate::store::StoreError;
@@ -23,9 +23,10 @@ struct Row {
 pub(in crate::store) async fn claim(
     connection: &mut SqliteConnection,
     order: &ClaimOrder,
+    held: &mut Held,
 ) -> Result<Claimed, StoreError> {
     let became_ready = if order.make_ready {
-        make_ready(connection, order).await?
+        make_ready(connection, order, &held.envs()).await?
     } else {
         0
     };
@@ -81,7 +82,12 @@ async fn refuse(
     Ok(())
 }
 
-async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<u64, StoreError> {
+/// Makes ready what has come due, and what dead claims have left; nothing of the environments that are `held`.
+async fn make_ready(
+    connection: &mut SqliteConnection,
+    order: &ClaimOrder,
+    held: &str,
+) -> Result<u64, StoreError> {
     let now = text(order.now);
     let made = sqlx::query!(
         r#"UPDATE queue SET claim = NULL, due_at = CASE WHEN not_before > ?1 THEN not_before END
@@ -91,9 +97,11 @@ async fn make_ready(connection: &mut SqliteConnection, order: &ClaimOrder) -> Re
                          UNION ALL
                          SELECT id FROM (SELECT id FROM queue
                                           WHERE claim IS NOT NULL AND due_at <= ?1
-                                          ORDER BY due_at LIMIT ?2))"#,
+                                          ORDER BY due_at LIMIT ?2))
+              AND env NOT IN (SELECT value FROM json_each(?3))"#,
         now,
-        MOST_DUE
+        MOST_DUE,
+        held
     )
     .execute(connection)
     .await?;
