@@ -186,11 +186,15 @@ impl Policy {
 
     fn passes(&self, request: &Request, effect: Effect, now: Timestamp, draw: f64) -> Outcome {
         let since = request.progress.failing_since.unwrap_or(now);
-        if between(since, now) >= self.give_up_after {
+        // A create that may have taken effect is looked at, however late it is: "failed" must not be said of an open website.
+        let unseen = request.call == Call::Create && effect == Effect::Possible;
+        if between(since, now) >= self.give_up_after && !unseen {
             return failed(RETRY_REMEDY);
         }
         let failures = request.progress.failures.saturating_add(1);
-        let at = after(now, self.retry.wait(failures, draw)).min(after(since, self.give_up_after));
+        let at = after(now, self.retry.wait(failures, draw))
+            .min(after(since, self.give_up_after))
+            .max(now);
         let progress = Progress {
             failures,
             failing_since: Some(since),

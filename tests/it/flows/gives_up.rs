@@ -89,3 +89,27 @@ async fn without_confirmation_a_create_whose_answer_was_lost_is_still_looked_at(
     assert_eq!(world.row("SELECT count(*) FROM queue").await, "0");
     world.stop().await.unwrap();
 }
+
+/// "failed" must not be said of an open website: a create that may have taken effect is looked at, however late it is.
+#[tokio::test]
+async fn a_create_that_broke_when_time_was_over_is_looked_at_once_more() {
+    let mut world = World::by_hand().await;
+    world.set("retry.initial_backoff", "10m");
+    world.set("retry.max_backoff", "10m");
+    world.set("retry.give_up_after", "1h");
+    let create = || Fault::on(Endpoint::Create).env("late");
+    world.simulator.fault(create().once().errcode(45011, "slow down"));
+    world.simulator.fault(create().once().cut().after_effect().held());
+    world.insert("late").await;
+    world.start();
+    world.wait_for_state("late", "retrying").await;
+    world
+        .fly(SECOND, "SELECT claim IS NOT NULL FROM queue", &["1"])
+        .await;
+    world.see(|simulator| simulator.held() == 1).await;
+    world.clock.advance(std::time::Duration::from_secs(2 * 3600));
+    world.simulator.release();
+    world.fly(SECOND, "SELECT state FROM status", &["online"]).await;
+    assert_eq!(world.simulator.calls(Endpoint::Create), 2);
+    world.stop().await.unwrap();
+}

@@ -236,3 +236,28 @@ async fn a_row_postponed_while_a_daemon_died_on_it_stays_postponed() {
     assert_eq!(world.simulator.effective_creates("later"), 1);
     world.stop().await.unwrap();
 }
+
+/// A machine that was suspended wakes up with its calls still on their way: a look would come before them.
+#[tokio::test]
+async fn a_jump_of_the_clock_ends_no_claim_whose_call_is_on_its_way() {
+    let mut world = World::by_hand().await;
+    world.set("api.request_timeout", "30s");
+    world
+        .simulator
+        .fault(Fault::on(Endpoint::Create).env("slow").once().held());
+    world.insert("slow").await;
+    world.start();
+    world.see(|simulator| simulator.held() == 1).await;
+    world.clock.advance(Duration::from_secs(3600));
+    let leases = "SELECT due_at < (SELECT heartbeat_at FROM service) FROM queue WHERE env = 'slow'";
+    world.wait_for(leases, &["1"]).await;
+    world.insert("other").await;
+    let other = "SELECT state FROM status WHERE env = 'other'";
+    world.fly(Duration::from_secs(1), other, &["online"]).await;
+    assert_eq!(world.simulator.calls_for(Endpoint::Describe, "slow"), 0);
+    world.simulator.release();
+    let slow = "SELECT state FROM status WHERE env = 'slow'";
+    world.fly(Duration::from_secs(1), slow, &["online"]).await;
+    assert_eq!(world.simulator.calls_for(Endpoint::Create, "slow"), 1);
+    world.stop().await.unwrap();
+}
