@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use parts::{DaemonError, Secrets};
+pub use parts::{DaemonError, Secrets, cache, owner_settings};
 use parts::{Loops, Parts};
 
 use crate::clock::Clock;

@@ -14,6 +14,7 @@ pub mod request;
 
 // The adapters; none knows another.
 pub mod line;
+pub mod owner;
 pub mod store;
 pub mod wake;
 pub mod weixin;

@@ -1,6 +1,7 @@
 //! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
 
 mod files;
+mod token;
 
 use anyhow::Context as _;
 use sqlx::SqliteConnection;
@@ -9,7 +10,7 @@ use super::database;
 use super::session::{Misconfigured, Session};
 use super::text::{message, span};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, TokenSource};
 use crate::store::{Access, desk};
 
 /// How old a ticket may be: Weixin pushes one every ten minutes and honours it for twelve hours (weixin-api.md 2.4).
@@ -29,8 +30,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
             .map_err(|error| anyhow::anyhow!(message(error))),
     )];
     if let Ok(config) = &config {
-        findings.push(("appsecret", files::appsecret(config)));
-        findings.push(("token cache", files::token_cache(config)));
+        findings.extend(token::lines(session, config).await);
         findings.extend(stored(session, config).await);
     }
     let mut wrong = 0;
@@ -58,11 +58,15 @@ async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Findin
         Ok(connection) => connection,
         Err(error) => return vec![("database", Err(error))],
     };
-    vec![
+    let mut findings = vec![
         ("database", written(&mut connection, config).await),
         ("SQLite", library(&mut connection).await),
-        ("ticket", ticket(&mut connection, session).await),
-    ]
+    ];
+    // A guest needs none.
+    if config.token.source == TokenSource::Component {
+        findings.push(("ticket", ticket(&mut connection, session).await));
+    }
+    findings
 }
 
 async fn written(connection: &mut SqliteConnection, config: &Config) -> Finding {

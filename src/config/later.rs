@@ -6,25 +6,11 @@
 use std::net::SocketAddr;
 
 use super::settings::Settings;
-use super::value::{Setting, path, token_url};
+use super::value::{Setting, path};
 
 /// Checks the keys and refuses those that turn something on.
 pub(super) fn refuse(settings: &mut Settings) {
-    let source = settings.or("token.source", "component", token_source);
-    let others = [
-        settings.get("token.url", token_url).is_some(),
-        settings.get("token.bearer_file", path).is_some(),
-    ];
-    if source == Source::Url {
-        lacks(settings, "token.source", "another program's token");
-    }
-    for (key, given) in ["token.url", "token.bearer_file"].into_iter().zip(others) {
-        if given && source == Source::Component {
-            settings.refuse_given(key, "must be left out unless token.source = \"url\"");
-        }
-    }
     callback(settings);
-    share(settings);
 }
 
 fn callback(settings: &mut Settings) {
@@ -45,32 +31,11 @@ fn callback(settings: &mut Settings) {
     }
 }
 
-fn share(settings: &mut Settings) {
-    settings.or("share.mode", "0660", mode);
-    if settings.get("share.socket", path).is_some() {
-        lacks(settings, "share.socket", "the sharing of the token");
-    }
-}
-
 fn lacks(settings: &mut Settings, key: &str, what: &str) {
     settings.refuse_given(
         key,
         &format!("this version does not have {what} yet; leave it out"),
     );
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Component,
-    Url,
-}
-
-fn token_source(setting: &Setting) -> Result<Source, String> {
-    match setting.text() {
-        Some("component") => Ok(Source::Component),
-        Some("url") => Ok(Source::Url),
-        _ => Err("\"component\" or \"url\"".to_owned()),
-    }
 }
 
 fn address(setting: &Setting) -> Result<SocketAddr, String> {
@@ -84,16 +49,4 @@ fn callback_path(setting: &Setting) -> Result<String, String> {
     };
     let text = setting.text().filter(plain).map(str::to_owned);
     text.ok_or_else(|| "a path such as /weixin/callback".to_owned())
-}
-
-/// Octal, as for chmod; others get nothing, or anybody on the machine could read the token.
-fn mode(setting: &Setting) -> Result<u32, String> {
-    let octal =
-        |text: &&str| (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = setting
-        .text()
-        .filter(octal)
-        .and_then(|text| u32::from_str_radix(text, 8).ok());
-    mode.filter(|mode| *mode <= 0o777 && mode & 0o007 == 0)
-        .ok_or_else(|| "octal permissions without any for others, such as \"0660\"".to_owned())
 }

@@ -19,6 +19,31 @@ fn kept(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), duration_text)
 }
 
+/// Who owns the token, where it is, the file of the credential.
+fn source(config: &Config) -> (String, String, String) {
+    let none = || "none".to_owned();
+    match &config.token.source {
+        TokenSource::Component => ("component".to_owned(), none(), none()),
+        TokenSource::Url { url, bearer_file } => {
+            let url = match url {
+                OwnerUrl::Http(url) => url.to_string(),
+                OwnerUrl::Socket(path) => format!("unix:{}", path.display()),
+            };
+            let file = bearer_file
+                .as_ref()
+                .map_or_else(none, |file| file.display().to_string());
+            ("url".to_owned(), url, file)
+        }
+    }
+}
+
+fn shared(config: &Config) -> (String, String) {
+    match &config.share {
+        None => ("off".to_owned(), "off".to_owned()),
+        Some(share) => (share.socket.display().to_string(), format!("{:o}", share.mode)),
+    }
+}
+
 #[rustfmt::skip]
 fn cases() -> Vec<Case> {
     vec![
@@ -29,11 +54,22 @@ fn cases() -> Vec<Case> {
         Case { key: "database.url", read: |c| c.database.path.display().to_string(),
                default: "/var/lib/staticstored/queue.db",
                set: (r#""sqlite:q.db""#, "sqlite:q.db", "q.db"), bad: (r#""sqlite::memory:""#, "not :memory:") },
+        Case { key: "token.source", read: |c| source(c).0, default: "component",
+               set: (r#""url""#, "url", "url"), bad: (r#""file""#, "\"component\" or \"url\"") },
+        Case { key: "token.url", read: |c| source(c).1, default: "none",
+               set: (r#""http://127.0.0.1/t""#, "http://127.0.0.1/t", "http://127.0.0.1/t"),
+               bad: (r#""http://10.0.0.1/t""#, "http to a loopback address") },
+        Case { key: "token.bearer_file", read: |c| source(c).2, default: "none",
+               set: (r#""/b""#, "/b", "/b"), bad: ("1", "path of a file") },
         Case { key: "token.cache_file", read: |c| c.token.cache_file.display().to_string(),
                default: "/var/lib/staticstored/token.json",
                set: (r#""/t""#, "/t", "/t"), bad: ("1", "path of a file") },
         Case { key: "token.renew_before", read: |c| duration_text(c.token.renew_before), default: "10m",
                set: (r#""110m""#, "110m", "110m"), bad: (r#""111m""#, "from 1ms to 110m") },
+        Case { key: "share.socket", read: |c| shared(c).0, default: "off",
+               set: (r#""/s""#, "/s", "/s"), bad: (r#""""#, "path of a socket, of at most 96 bytes") },
+        Case { key: "share.mode", read: |c| shared(c).1, default: "off",
+               set: (r#""0600""#, "0600", "600"), bad: (r#""0666""#, "without any for others") },
         Case { key: "api.base_url", read: |c| c.api.base_url.to_string(), default: "https://api.weixin.qq.com/",
                set: (r#""http://127.0.0.1:1/""#, "http://127.0.0.1:1", "http://127.0.0.1:1/"),
                bad: (r#""http://api.weixin.qq.com""#, "only to a loopback address") },
@@ -74,23 +110,33 @@ fn cases() -> Vec<Case> {
 }
 
 /// The keys that are only checked, because this version has no use for them.
-const LATER: [&str; 10] = [
-    "token.source",
-    "token.url",
-    "token.bearer_file",
+const LATER: [&str; 5] = [
     "callback.listen",
     "callback.path",
     "callback.token_file",
     "callback.aes_key_file",
     "callback.previous_aes_key_file",
-    "share.socket",
-    "share.mode",
 ];
 
 fn file(key: &str, value: &str) -> String {
     let (section, name) = key.split_once('.').unwrap();
     match section {
         "component" if name == "appid" => format!("[component]\nappid = {value}"),
+        // These make sense only beside others.
+        "token" if name == "source" => {
+            format!("[component]\nappid = \"wx1\"\n[token]\nurl = \"unix:/o\"\nsource = {value}")
+        }
+        "token" if name == "url" => {
+            format!("[component]\nappid = \"wx1\"\n[token]\nsource = \"url\"\nurl = {value}")
+        }
+        "token" if name == "bearer_file" => {
+            format!(
+                "[component]\nappid = \"wx1\"\n[token]\nsource = \"url\"\nurl = \"unix:/o\"\nbearer_file = {value}"
+            )
+        }
+        "share" if name == "mode" => {
+            format!("[component]\nappid = \"wx1\"\n[share]\nsocket = \"/s\"\nmode = {value}")
+        }
         "component" => format!("[component]\nappid = \"wx1\"\n{name} = {value}"),
         _ => format!("[component]\nappid = \"wx1\"\n[{section}]\n{name} = {value}"),
     }
@@ -327,12 +373,59 @@ fn a_duration_is_written_as_it_is_read() {
 }
 
 #[test]
+fn another_owner_needs_a_url_and_nothing_of_it_is_taken_without_one() {
+    let token = |lines: &str| format!("{LEAST}\n[token]\n{lines}");
+    let told = complaint(&token("source = \"url\""), &Environment::new());
+    assert_eq!(told, "token.url is required with token.source = \"url\"");
+    for line in ["url = \"unix:/s\"", "bearer_file = \"/s\""] {
+        let told = complaint(&token(line), &Environment::new());
+        assert!(
+            told.starts_with("token.") && told.contains("unless token.source"),
+            "{told}"
+        );
+    }
+    let told = complaint(
+        &token("source = \"url\"\nurl = \"https://u:canary@h/\""),
+        &Environment::new(),
+    );
+    assert!(
+        told.starts_with("token.url = ") && !told.contains("canary"),
+        "{told}"
+    );
+    for url in ["unix:relative", "https://h/?a=b", "ftp://h", "/path", ""] {
+        let told = complaint(
+            &token(&format!("source = \"url\"\nurl = {url:?}")),
+            &Environment::new(),
+        );
+        assert!(
+            told.starts_with("token.url = ") && told.contains("unix:/path/to.sock"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn the_socket_is_for_the_group_by_default_and_never_the_owners_own() {
+    let config = Config::parse(&file("share.socket", "\"/s\""), &Environment::new()).unwrap();
+    assert_eq!(config.share.unwrap().mode, 0o660);
+    let own = format!("{LEAST}\n[token]\nsource = \"url\"\nurl = \"unix:/s\"\n[share]\nsocket = \"/s\"");
+    let told = complaint(&own, &Environment::new());
+    assert!(
+        told.starts_with("share.socket = ") && told.contains("token.url"),
+        "{told}"
+    );
+    for bad in [format!("/{}", "x".repeat(96)), "/".to_owned(), "/a/..".to_owned()] {
+        let told = complaint(&file("share.socket", &format!("{bad:?}")), &Environment::new());
+        assert!(told.starts_with("share.socket = "), "{told}");
+    }
+    // Checked also while nothing is shared.
+    let told = complaint(&format!("{LEAST}\n[share]\nmode = \"0777\""), &Environment::new());
+    assert!(told.starts_with("share.mode = "), "{told}");
+}
+
+#[test]
 fn what_this_version_lacks_is_refused_when_it_is_turned_on() {
-    for (key, value) in [
-        ("token.source", "\"url\""),
-        ("callback.listen", "\"127.0.0.1:1\""),
-        ("share.socket", "\"/s\""),
-    ] {
+    for (key, value) in [("callback.listen", "\"127.0.0.1:1\"")] {
         let told = complaint(&file(key, value), &Environment::new());
         assert!(
             told.starts_with(key) && told.contains("this version does not have"),
@@ -345,36 +438,20 @@ fn what_this_version_lacks_is_refused_when_it_is_turned_on() {
             "{told}"
         );
     }
-    let told = complaint(&file("token.url", "\"unix:/s\""), &Environment::new());
-    assert!(
-        told.starts_with("token.url") && told.contains("unless token.source"),
-        "{told}"
-    );
 }
 
 #[test]
 fn what_this_version_lacks_is_checked_all_the_same() {
     for (key, good, bad) in [
-        ("token.source", "\"component\"", "\"file\""),
         ("callback.path", "\"/w\"", "\"w\""),
         ("callback.token_file", "\"/w\"", "1"),
         ("callback.aes_key_file", "\"/w\"", "1"),
         ("callback.previous_aes_key_file", "\"/w\"", "1"),
-        ("share.mode", "\"0600\"", "\"0666\""),
     ] {
         Config::parse(&file(key, good), &Environment::new()).unwrap();
         let told = complaint(&file(key, bad), &Environment::new());
         assert!(told.starts_with(&format!("{key} = ")), "{told}");
     }
-    for (key, bad) in [
-        ("token.url", "\"http://10.0.0.1/\""),
-        ("token.bearer_file", "1"),
-        ("callback.listen", "\"8080\""),
-        ("share.socket", "1"),
-    ] {
-        assert!(
-            complaint(&file(key, bad), &Environment::new()).contains("): must be "),
-            "{key}"
-        );
-    }
+    let told = complaint(&file("callback.listen", "\"8080\""), &Environment::new());
+    assert!(told.contains("): must be "), "{told}");
 }

@@ -240,17 +240,69 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, String> {
     })
 }
 
+/// Where the program is that owns the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerUrl {
+    /// `https`, or `http` on a loopback address: the resource that a GET reads the token from.
+    Http(Url),
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
 /// A URL that another program's token is read from.
-pub(super) fn token_url(setting: &Setting) -> Result<String, String> {
+pub(super) fn owner_url(setting: &Setting) -> Result<OwnerUrl, String> {
     let text = setting.text().unwrap_or_default();
-    let socket = text
-        .strip_prefix("unix:")
-        .is_some_and(|path| path.starts_with('/'));
-    if socket || parse_url(text).is_some_and(|url| is_private(&url)) {
-        Ok(text.to_owned())
-    } else {
-        Err("an https URL, http to a loopback address, or unix:/path/to.sock".to_owned())
+    let socket = text.strip_prefix("unix:").filter(|path| path.starts_with('/'));
+    let plain = |url: &Url| is_private(url) && url.username().is_empty() && url.password().is_none();
+    match socket {
+        Some(path) => Some(OwnerUrl::Socket(path.into())),
+        None => parse_url(text).filter(plain).map(OwnerUrl::Http),
     }
+    .ok_or_else(|| {
+        "an https URL without user, query and fragment, http to a loopback address, or unix:/path/to.sock"
+            .to_owned()
+    })
+}
+
+/// Who fetches the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    #[default]
+    Component,
+    Url,
+}
+
+/// `token.source`
+pub(super) fn token_source(setting: &Setting) -> Result<Source, String> {
+    match setting.text() {
+        Some("component") => Ok(Source::Component),
+        Some("url") => Ok(Source::Url),
+        _ => Err("\"component\" or \"url\"".to_owned()),
+    }
+}
+
+/// The longest path of a socket, in bytes. The kernel takes 107; the socket is made under another name beside it.
+const LONGEST_SOCKET: usize = 96;
+
+/// The path of a socket.
+pub(super) fn socket(setting: &Setting) -> Result<PathBuf, String> {
+    let fits = |path: &PathBuf| path.as_os_str().len() <= LONGEST_SOCKET && path.file_name().is_some();
+    path(setting)
+        .ok()
+        .filter(fits)
+        .ok_or_else(|| format!("the path of a socket, of at most {LONGEST_SOCKET} bytes"))
+}
+
+/// Octal, as for chmod; others get nothing, or anybody on the machine could read the token.
+pub(super) fn mode(setting: &Setting) -> Result<u32, String> {
+    let octal =
+        |text: &&str| (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = setting
+        .text()
+        .filter(octal)
+        .and_then(|text| u32::from_str_radix(text, 8).ok());
+    mode.filter(|mode| *mode <= 0o777 && mode & 0o007 == 0)
+        .ok_or_else(|| "octal permissions without any for others, such as \"0660\"".to_owned())
 }
 
 /// A proxy.

@@ -8,15 +8,16 @@ use tokio_util::task::TaskTracker;
 
 use super::vitals::Reporter;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::credential::AppSecret;
+use crate::config::{Config, OwnerUrl, TokenSource};
+use crate::credential::{AppSecret, Bearer};
 use crate::housekeeping::{self, HousekeepingError, Retention};
 use crate::line::{Limits, Line};
 use crate::outcome::{Backoff, Confirm, Policy};
+use crate::owner::{self, Owner, OwnerBuildError};
 use crate::provisioner::{self, LaneError, Provisioner};
 use crate::request::Call;
 use crate::store::{self, Access, Identity, Store, StoreError};
-use crate::token::{self, Tokens};
+use crate::token::{self, Cache, Tokens};
 use crate::wake::Watch;
 use crate::weixin::{self, BuildError, Weixin};
 
@@ -29,6 +30,12 @@ pub enum DaemonError {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] BuildError),
+    /// The HTTP client for the owner of the token.
+    #[error(transparent)]
+    Owner(#[from] OwnerBuildError),
+    /// We are to fetch the token, and have not been given the secret.
+    #[error("there is no component_appsecret to fetch the token with")]
+    NoSecret,
     /// A loop ended by itself.
     #[error(transparent)]
     Lane(#[from] LaneError),
@@ -44,10 +51,12 @@ pub enum DaemonError {
 }
 
 /// What the configuration names only by file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    /// The `component_appsecret`.
-    pub appsecret: AppSecret,
+    /// The `component_appsecret`; needed unless another program owns the token.
+    pub appsecret: Option<AppSecret>,
+    /// What the program that owns the token wants to see.
+    pub bearer: Option<Bearer>,
 }
 
 /// What the loops share.
@@ -76,11 +85,8 @@ impl Parts {
         })?;
         let tokens = Tokens::new(
             token::Settings {
-                appid: config.component.appid.clone(),
-                secret: secrets.appsecret,
+                source: source(config, secrets, &weixin)?,
                 renew_before: config.token.renew_before,
-                cache_file: config.token.cache_file.clone(),
-                api: config.api.base_url.to_string(),
             },
             clock.clone(),
         );
@@ -97,6 +103,45 @@ impl Parts {
             line,
             clock,
         })
+    }
+}
+
+/// Where the token comes from.
+fn source(config: &Config, secrets: Secrets, weixin: &Weixin) -> Result<token::Source, DaemonError> {
+    Ok(match &config.token.source {
+        TokenSource::Component => token::Source::Component(token::Component {
+            weixin: weixin.clone(),
+            appid: config.component.appid.clone(),
+            secret: secrets.appsecret.ok_or(DaemonError::NoSecret)?,
+            cache: cache(config),
+        }),
+        TokenSource::Url { url, .. } => {
+            token::Source::Owner(Owner::new(&owner_settings(config, url, secrets.bearer))?)
+        }
+    })
+}
+
+/// Where the token outlives a restart.
+#[must_use]
+pub fn cache(config: &Config) -> Cache {
+    Cache {
+        file: config.token.cache_file.clone(),
+        appid: config.component.appid.clone(),
+        api: config.api.base_url.to_string(),
+    }
+}
+
+/// How the program that owns the token is asked.
+#[must_use]
+pub fn owner_settings(config: &Config, url: &OwnerUrl, bearer: Option<Bearer>) -> owner::Settings {
+    owner::Settings {
+        address: match url {
+            OwnerUrl::Http(url) => owner::Address::Http(url.clone()),
+            OwnerUrl::Socket(path) => owner::Address::Socket(path.clone()),
+        },
+        bearer,
+        connect_timeout: config.api.connect_timeout,
+        request_timeout: config.api.request_timeout,
     }
 }
 
@@ -184,10 +229,7 @@ impl Loops {
         // What somebody has paused is not called before the first look at it.
         reporter.look_at_paused().await?;
         loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
-        loops.spawn(
-            "token",
-            tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()),
-        );
+        loops.spawn("token", tokens.run(store.clone(), wakes.clone(), stop.clone()));
         for call in Call::ALL {
             loops.spawn(
                 call.as_str(),

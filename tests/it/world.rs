@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
-use staticstored::credential::AppSecret;
+use staticstored::credential::{AppSecret, Bearer};
 use staticstored::daemon::{self, DaemonError, Secrets};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
@@ -37,6 +37,8 @@ pub struct World {
     pub directory: tempfile::TempDir,
     pub simulator: Simulator,
     pub clock: Clock,
+    /// What its owner of the token wants to see.
+    pub bearer: Option<Bearer>,
     overrides: Vec<(&'static str, String)>,
     daemon: Option<Running>,
 }
@@ -68,6 +70,7 @@ impl World {
             directory,
             simulator,
             clock,
+            bearer: None,
             overrides: Vec::new(),
             daemon: None,
         };
@@ -138,7 +141,8 @@ impl World {
         assert!(self.daemon.is_none(), "one at a time");
         let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
         let secrets = Secrets {
-            appsecret: AppSecret::parse(&Options::default().appsecret).unwrap(),
+            appsecret: Some(AppSecret::parse(&Options::default().appsecret).unwrap()),
+            bearer: self.bearer.clone(),
         };
         let stopped = stop.clone();
         let run = async move { daemon::run(&config, secrets, clock, stopped).await };
