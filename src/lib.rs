@@ -15,6 +15,7 @@ pub mod request;
 // The adapters; none knows another.
 pub mod line;
 pub mod owner;
+pub mod server;
 pub mod store;
 pub mod wake;
 pub mod weixin;
