@@ -60,6 +60,8 @@ pub struct OwnerError {
     pub reason: String,
     /// What to do about it; `None` where it passes by itself.
     pub remedy: Option<String>,
+    /// Whether the owner itself says that it has none, as a staticstored does.
+    pub lacks: bool,
 }
 
 /// The client.
@@ -144,12 +146,11 @@ impl Owner {
         if status.is_success() {
             return answer::token(&body, asked_at);
         }
-        let secrets = [self.bearer.as_ref().map(Bearer::expose), stale.map(Token::expose)];
-        Err(answer::refusal(
-            status.as_u16(),
-            &body,
-            secrets.iter().flatten().copied(),
-        ))
+        let secrets: Vec<&str> = [self.bearer.as_ref().map(Bearer::expose), stale.map(Token::expose)]
+            .into_iter()
+            .flatten()
+            .collect();
+        Err(answer::refusal(status.as_u16(), &body, &secrets))
     }
 }
 

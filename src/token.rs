@@ -48,7 +48,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum Source {
     /// From Weixin: we are the program that fetches it.
-    Component(Component),
+    Component(Box<Component>),
     /// From the program that fetches it: we are its guest. No token is exchanged, and no push is asked for.
     Owner(Owner),
 }
@@ -191,8 +191,8 @@ impl Tokens {
         let _ended = self.0.ended.clone().drop_guard();
         match self.0.settings.source.clone() {
             Source::Component(component) => {
-                let push = Push::new(self.clone(), component.clone(), store.clone());
-                let exchange = Exchange::new(component, self.0.clock.clone(), store, wakes);
+                let push = Push::new(self.clone(), (*component).clone(), store.clone());
+                let exchange = Exchange::new(*component, self.0.clock.clone(), store, wakes);
                 let renewal = Renewal::new(self, exchange);
                 tokio::try_join!(renewal.run(stop.clone()), push.run(stop)).map(|_| ())
             }

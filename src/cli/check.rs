@@ -1,6 +1,7 @@
 //! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
 
 mod files;
+mod share;
 mod token;
 
 use anyhow::Context as _;
@@ -31,6 +32,9 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     )];
     if let Ok(config) = &config {
         findings.extend(token::lines(session, config).await);
+        if let Some(share) = &config.share {
+            findings.push(("sharing", share::socket(session, share).await));
+        }
         findings.extend(stored(session, config).await);
     }
     let mut wrong = 0;

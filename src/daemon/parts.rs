@@ -16,6 +16,7 @@ use crate::outcome::{Backoff, Confirm, Policy};
 use crate::owner::{self, Owner, OwnerBuildError};
 use crate::provisioner::{self, LaneError, Provisioner};
 use crate::request::Call;
+use crate::share::{self, ShareError, Socket};
 use crate::store::{self, Access, Identity, Store, StoreError};
 use crate::token::{self, Cache, Tokens};
 use crate::wake::Watch;
@@ -42,6 +43,9 @@ pub enum DaemonError {
     /// Housekeeping ended by itself.
     #[error(transparent)]
     Housekeeping(#[from] HousekeepingError),
+    /// The socket that the token is shared on. (Not transparent: the exit status is found among the causes.)
+    #[error("{0}")]
+    Share(#[from] ShareError),
     /// The watch on the database ended.
     #[error("the database can no longer be watched for commits")]
     Watch(#[source] sqlx::Error),
@@ -109,12 +113,12 @@ impl Parts {
 /// Where the token comes from.
 fn source(config: &Config, secrets: Secrets, weixin: &Weixin) -> Result<token::Source, DaemonError> {
     Ok(match &config.token.source {
-        TokenSource::Component => token::Source::Component(token::Component {
+        TokenSource::Component => token::Source::Component(Box::new(token::Component {
             weixin: weixin.clone(),
             appid: config.component.appid.clone(),
             secret: secrets.appsecret.ok_or(DaemonError::NoSecret)?,
             cache: cache(config),
-        }),
+        })),
         TokenSource::Url { url, .. } => {
             token::Source::Owner(Owner::new(&owner_settings(config, url, secrets.bearer))?)
         }
@@ -243,6 +247,12 @@ impl Loops {
         let watch = watch.run(stop.clone());
         loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
         Ok(loops)
+    }
+
+    /// Shares the token.
+    pub(super) fn share(&self, socket: Socket, parts: &Parts, stop: &CancellationToken) {
+        let (tokens, clock) = (parts.tokens.clone(), parts.clock.clone());
+        self.spawn("share", share::run(socket, tokens, clock, stop.clone()));
     }
 
     fn spawn<E: Into<DaemonError> + Send + 'static>(

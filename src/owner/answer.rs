@@ -65,11 +65,7 @@ fn expiry(expires_in: Option<&Value>, expires_at: Option<&Value>, asked_at: Time
 }
 
 /// What an HTTP status other than 2xx means. The `secrets` are hidden, should the owner quote them.
-pub(super) fn refusal<'a>(
-    status: u16,
-    body: &[u8],
-    secrets: impl Iterator<Item = &'a str> + Clone,
-) -> OwnerError {
+pub(super) fn refusal(status: u16, body: &[u8], secrets: &[&str]) -> OwnerError {
     match status {
         503 => lacking(body, secrets),
         300..=399 => blocked(
@@ -95,16 +91,17 @@ pub(super) fn refusal<'a>(
 }
 
 /// The owner has none at the moment, and says why; or something in front of it says that it is not there.
-fn lacking<'a>(body: &[u8], secrets: impl Iterator<Item = &'a str> + Clone) -> OwnerError {
+fn lacking(body: &[u8], secrets: &[&str]) -> OwnerError {
     let said = serde_json::from_slice::<Lacking>(body).ok();
     let shown = |text: String| {
         let text = secrets
-            .clone()
+            .iter()
             .fold(text, |text, secret| text.replace(secret, "[hidden]"));
         let one_line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
         one_line.take(LONGEST_TEXT).collect::<String>()
     };
     let (reason, remedy) = said.map_or((None, None), |said| (said.reason, said.remedy));
+    let lacks = reason.is_some();
     let reason = match reason {
         Some(reason) => format!("the owner of the token has none: {}", shown(reason)),
         None => "the owner of the token has none (HTTP 503)".to_owned(),
@@ -112,6 +109,7 @@ fn lacking<'a>(body: &[u8], secrets: impl Iterator<Item = &'a str> + Clone) -> O
     OwnerError {
         reason,
         remedy: remedy.map(shown),
+        lacks,
     }
 }
 
@@ -123,13 +121,18 @@ pub(super) fn garbled(what: &str) -> OwnerError {
 }
 
 pub(super) fn passes(reason: String) -> OwnerError {
-    OwnerError { reason, remedy: None }
+    OwnerError {
+        reason,
+        remedy: None,
+        lacks: false,
+    }
 }
 
 pub(super) fn blocked(reason: String, remedy: &str) -> OwnerError {
     OwnerError {
         reason,
         remedy: Some(remedy.to_owned()),
+        lacks: false,
     }
 }
 
@@ -206,30 +209,26 @@ mod tests {
             (405, "token.url"),
             (418, "token.url"),
         ] {
-            let error = refusal(status, b"canary", [].into_iter());
+            let error = refusal(status, b"canary", &[]);
             assert!(error.reason.contains(&status.to_string()), "{error:?}");
             assert!(error.remedy.unwrap().contains(key), "{status}");
         }
         for status in [408, 429, 500, 502, 503, 504, 599] {
-            assert_eq!(
-                refusal(status, b"canary", [].into_iter()).remedy,
-                None,
-                "{status}"
-            );
+            assert_eq!(refusal(status, b"canary", &[]).remedy, None, "{status}");
         }
     }
 
     #[test]
     fn the_owners_own_reason_and_remedy_are_told_on_one_line_without_our_secrets() {
         let body = r#"{"reason":"no ticket\nfor bearer-1","remedy":"wait, token-1"}"#;
-        let error = refusal(503, body.as_bytes(), ["bearer-1", "token-1"].into_iter());
+        let error = refusal(503, body.as_bytes(), &["bearer-1", "token-1"]);
         assert_eq!(
             error.reason,
             "the owner of the token has none: no ticket for [hidden]"
         );
         assert_eq!(error.remedy.as_deref(), Some("wait, [hidden]"));
         let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(5000));
-        let error = refusal(503, long.as_bytes(), [].into_iter());
+        let error = refusal(503, long.as_bytes(), &[]);
         assert!(error.reason.len() < 600 && error.remedy.is_none());
     }
 }

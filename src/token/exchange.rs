@@ -93,7 +93,7 @@ impl Fetch for Exchange {
     async fn stirred(&mut self) {
         if self.wakes.changed().await.is_err() {
             // The watch has ended, and with it the daemon.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -66,7 +66,7 @@ impl Fetch for Guest {
     }
 
     async fn stirred(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn has_news(&mut self, _: Option<TroubleKind>) -> Result<bool, StoreError> {
@@ -83,7 +83,7 @@ impl Fetch for Guest {
 }
 
 impl From<OwnerError> for Trouble {
-    fn from(OwnerError { reason, remedy }: OwnerError) -> Self {
+    fn from(OwnerError { reason, remedy, .. }: OwnerError) -> Self {
         let kind = if remedy.is_some() {
             TroubleKind::Blocked
         } else {

@@ -160,10 +160,8 @@ impl<F: Fetch> Renewal<F> {
                 self.tokens.publish(token);
             }
             Fetched::Same => {
-                self.not_before = self
-                    .tokens
-                    .current()
-                    .map(|token| self.share_of_what_is_left(&token))
+                let current = self.tokens.current();
+                self.not_before = current.map(|token| self.share_of_what_is_left(&token));
             }
             Fetched::Nothing(trouble) => self.complain(trouble),
         }
