@@ -1,8 +1,13 @@
-//! What must not leak: the platform's secret, its ticket, its token, and what proves to another program who we are.
+//! What must not leak: the platform's secret, its ticket, its token, what proves to another program who we are, and the
+//! two that Weixin's push is sealed with.
 //!
 //! Each is a type of its own, so that one is never taken for another; none can be printed or serialized.
 
+mod push;
+
 use secrecy::{ExposeSecret, SecretString};
+
+pub use push::{AesKey, CallbackToken, NotAKey};
 
 use crate::clock::Timestamp;
 
