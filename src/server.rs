@@ -228,7 +228,9 @@ impl IntoResponse for Unread {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
             Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
         };
-        let mut response = (status, axum::Extension(Reason(reason))).into_response();
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let body = format!("{{\"reason\":\"{reason}\"}}");
+        let mut response = (status, axum::Extension(Reason(reason)), json, body).into_response();
         close(&mut response);
         response
     }

@@ -17,13 +17,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::serve::Listener;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 pub use socket::{Found, ShareError, Socket, look};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::credential::Token;
 use crate::owner::{PATH, REJECT};
 use crate::server::{self, Limits, Peer};
@@ -85,9 +85,11 @@ async fn current(State(shared): State<Shared>) -> Response {
     }
 }
 
-#[derive(Deserialize)]
-struct Rejected {
-    component_access_token: String,
+/// The token that a body names.
+fn rejected(body: &[u8], now: Timestamp) -> Option<Token> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let token = body.get("component_access_token")?.as_str()?;
+    Token::new(token, now, now).ok()
 }
 
 async fn reject(State(shared): State<Shared>, Extension(peer): Extension<Peer>, body: Bytes) -> Response {
@@ -95,11 +97,7 @@ async fn reject(State(shared): State<Shared>, Extension(peer): Extension<Peer>, 
         return answer::refused(StatusCode::PAYLOAD_TOO_LARGE, answer::TOO_LARGE);
     }
     // Whatever its Content-Type says: `curl -d` calls everything a form.
-    let Ok(rejected) = serde_json::from_slice::<Rejected>(&body) else {
-        return answer::refused(StatusCode::BAD_REQUEST, answer::NO_TOKEN);
-    };
-    let now = shared.clock.now();
-    let Ok(stale) = Token::new(&rejected.component_access_token, now, now) else {
+    let Some(stale) = rejected(&body, shared.clock.now()) else {
         return answer::refused(StatusCode::BAD_REQUEST, answer::NO_TOKEN);
     };
     if shared.tokens.current().is_some_and(|token| token.is(&stale)) {

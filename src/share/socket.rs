@@ -173,3 +173,87 @@ fn folder(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn mode(path: &Path) -> io::Result<u32> {
+        fs::symlink_metadata(path).map(|about| about.permissions().mode() & 0o7777)
+    }
+
+    #[tokio::test]
+    async fn it_never_has_another_mode_than_the_wanted_one_not_even_for_a_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token.sock");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let (mut seen, mut wrong) = (0, Vec::new());
+                while !done.load(Ordering::Relaxed) {
+                    // What comes into being and goes away between two looks is seen in some of the rounds.
+                    if let Ok(found) = mode(&path) {
+                        seen += 1;
+                        wrong.extend((found != 0o640).then_some(found));
+                    }
+                }
+                (seen, wrong)
+            });
+            let binder = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.unwrap().block_on(async {
+                    for _ in 0..300 {
+                        drop(Socket::bind(&path, 0o640).await.unwrap());
+                    }
+                });
+            });
+            binder.join().unwrap();
+            done.store(true, Ordering::Relaxed);
+            let (seen, wrong) = watcher.join().unwrap();
+            assert!(seen > 0 && wrong.is_empty(), "{seen} looks, {wrong:?}");
+        });
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "nothing is left"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_daemons_that_start_at_once_one_gets_it_and_the_others_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token.sock");
+        for _ in 0..50 {
+            // A crash has left it.
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            assert_eq!(look(&path).await.unwrap(), Found::Stale);
+            let mut starts = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let path = path.clone();
+                starts.spawn(async move { Socket::bind(&path, 0o660).await });
+            }
+            let (bound, refused): (Vec<_>, Vec<_>) =
+                starts.join_all().await.into_iter().partition(Result::is_ok);
+            assert_eq!(bound.len(), 1);
+            for refused in refused {
+                assert!(matches!(refused, Err(ShareError::Taken(_))), "{refused:?}");
+            }
+            assert_eq!(look(&path).await.unwrap(), Found::Taken);
+            drop(bound);
+            assert_eq!(look(&path).await.unwrap(), Found::Free);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_no_longer_ours_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token.sock");
+        let ours = Socket::bind(&path, 0o660).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let _theirs = UnixListener::bind(&path).unwrap();
+        drop(ours);
+        assert_eq!(look(&path).await.unwrap(), Found::Taken);
+    }
+}

@@ -3,10 +3,12 @@
 mod disk;
 mod exits;
 mod feeders;
+mod guest;
 mod kill;
 mod life;
 mod modes;
 mod secrets;
+mod share;
 mod storm;
 mod user;
 
@@ -49,16 +51,45 @@ impl Station {
             appsecret.clone_from(&options.appsecret);
         })
         .await;
-        let outside = tempfile::tempdir().unwrap();
+        let station = Self::of(world);
+        private(&station.write("appsecret", &appsecret));
+        station
+    }
+
+    /// Without an appsecret.
+    fn of(world: World) -> Self {
         let station = Self {
             world,
             daemon: None,
-            outside,
+            outside: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
         };
         station.write("config.toml", QUICK);
-        private(&station.write("appsecret", &appsecret));
         station
+    }
+
+    /// Shares the token, from the next start on; returns the socket.
+    fn share(&mut self) -> PathBuf {
+        let socket = self.path("token.sock");
+        self.world.set("share.socket", socket.to_str().unwrap());
+        socket
+    }
+
+    /// A guest of the daemon that shares its token on `socket`: at the same Weixin, without appsecret or ticket.
+    async fn guest_at(&self, socket: &Path) -> Self {
+        let mut guest = Self::of(self.world.beside().await);
+        guest.world.set("token.source", "url");
+        guest
+            .world
+            .set("token.url", &format!("unix:{}", socket.display()));
+        guest
+    }
+
+    /// Waits until the daemon has a token.
+    async fn has_token(&self) {
+        self.world
+            .wait_for("SELECT token_expires_at IS NOT NULL FROM service", &["1"])
+            .await;
     }
 
     fn path(&self, name: &str) -> PathBuf {

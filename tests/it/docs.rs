@@ -15,7 +15,7 @@ use staticstored::simulator::scenario;
 use staticstored::store::{self, Access, desk};
 use staticstored::weixin::errcode;
 
-const README: &str = include_str!("../../README.md");
+pub const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 const PERFORMANCE: &str = include_str!("../../docs/PERFORMANCE.md");
@@ -26,7 +26,7 @@ const EXAMPLE: &str = include_str!("../../deploy/staticstored.toml.example");
 const NOT_THE_PROGRAM: [&str; 8] = ["-u", "-o", "-g", "-aG", "--now", "edit", "start", "restart"];
 
 /// The blocks between fences of this language, without their indentation.
-fn fenced(text: &str, language: &str) -> Vec<String> {
+pub fn fenced(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim_start);
     while lines.by_ref().any(|line| line == format!("```{language}")) {

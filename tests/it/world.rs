@@ -79,6 +79,20 @@ impl World {
         world
     }
 
+    /// Another database at the same Weixin, without a ticket: for the guest of this one's daemon.
+    pub async fn beside(&self) -> Self {
+        let world = Self {
+            directory: tempfile::tempdir().unwrap(),
+            simulator: self.simulator.clone(),
+            clock: self.clock.clone(),
+            bearer: None,
+            overrides: Vec::new(),
+            daemon: None,
+        };
+        store::migrate(&world.database()).await.unwrap();
+        world
+    }
+
     /// The same in a time that stands still until [`World::fly`] or the clock's own verbs move it.
     pub async fn by_hand() -> Self {
         Self::with(|options| options.clock = Clock::manual(Clock::system().now())).await

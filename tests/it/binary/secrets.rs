@@ -210,6 +210,89 @@ fn cache(station: &Station, tokens: &[String], secrets: &[String]) {
     assert!(!station.path("token.json.new").exists());
 }
 
+/// Waits until a guest has nothing left to do.
+async fn opened(guest: &Station, env: &str) {
+    guest.world.insert(env).await;
+    guest.world.wait_for_state(env, "online").await;
+}
+
+#[tokio::test]
+async fn neither_token_nor_bearer_is_in_the_log_or_the_database_of_an_owner_or_of_its_guest() {
+    const BEARER: &str = "canary-of-the-bearer-credential-0123456789";
+    let mut owner = station().await;
+    let simulator = owner.world.simulator.clone();
+    owner.world.give_ticket().await;
+    let socket = owner.share();
+    let mut guest = owner.guest_at(&socket).await;
+    guest.variables.push(("RUST_LOG", "trace".to_owned()));
+    let file = guest.write("bearer", BEARER);
+    super::private(&file);
+    guest.world.set("token.bearer_file", file.to_str().unwrap());
+    owner.started().await;
+    owner.has_token().await;
+    guest.started().await;
+    opened(&guest, "first").await;
+    simulator.revoke_token();
+    opened(&guest, "second").await;
+
+    // An owner that quotes what it was sent in its reason, and one that answers with a token in no known shape.
+    owner.stop().await;
+    let quoting = quoting(&socket, &simulator.current_token().unwrap()).await;
+    simulator.revoke_token();
+    guest.world.insert("third").await;
+    guest
+        .world
+        .wait_for(
+            "SELECT reason LIKE '%has none: you are Bearer [hidden] and sent %[hidden]%' FROM service",
+            &["1"],
+        )
+        .await;
+    guest
+        .world
+        .wait_for("SELECT reason LIKE '%no such JSON%' FROM service", &["1"])
+        .await;
+    quoting.abort();
+    guest.stop().await;
+
+    let mut secrets = simulator.tokens();
+    assert!(secrets.len() >= 3, "{secrets:?}");
+    secrets.push(BEARER.to_owned());
+    for station in [&owner, &guest] {
+        let log = std::fs::read(station.log_file()).unwrap();
+        assert!(String::from_utf8_lossy(&log).contains("TRACE"));
+        clean("a log", &log, &secrets);
+        tables(station, &secrets).await;
+    }
+}
+
+/// Listens where an owner did, as a program that is careless with what it is sent and with what it has.
+async fn quoting(socket: &std::path::Path, token: &str) -> tokio::task::AbortHandle {
+    use axum::http::{HeaderMap, StatusCode};
+    let garbled = format!("the token is {token}");
+    let quote = |headers: HeaderMap, body: String| async move {
+        let bearer = headers["authorization"].to_str().unwrap().to_owned();
+        let reason = format!("you are {bearer} and sent {}", body.replace('"', "'"));
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{{\"reason\":\"{reason}\"}}"),
+        )
+    };
+    // First it quotes, then it garbles.
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let router = axum::Router::new().fallback(move |headers: HeaderMap, body: String| {
+        let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2;
+        let garbled = garbled.clone();
+        async move {
+            match first {
+                true => quote(headers, body).await,
+                false => (StatusCode::OK, garbled),
+            }
+        }
+    });
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle()
+}
+
 #[tokio::test]
 async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_them() {
     let mut station = station().await;

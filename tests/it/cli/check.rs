@@ -1,6 +1,10 @@
 //! `staticstored check`
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use staticstored::clock::{self, Clock};
 
 use super::{Desk, Told};
 
@@ -51,6 +55,7 @@ fn it_says_ok_of_each_thing_when_all_is_right() {
         "configuration",
         "appsecret",
         "token cache",
+        "token",
         "database",
         "SQLite",
         "ticket",
@@ -111,4 +116,119 @@ fn an_old_ticket_and_an_open_token_cache_are_wrong() {
     assert!(wrong(&desk).contains("chmod o= "));
     set_mode(&desk, "token.json", 0o600);
     check(&desk).done();
+}
+
+#[test]
+fn it_says_who_owns_the_token_and_how_old_the_cached_one_is() {
+    let desk = ready();
+    let told = check(&desk).done();
+    assert!(
+        told.contains("token: fetched by this program; none is cached that still lives"),
+        "{told}"
+    );
+    let now = Clock::system().now();
+    let cached = format!(
+        r#"{{"component_appid":"wx1","api":"https://api.weixin.qq.com/","component_access_token":"canary",
+            "obtained_at":"{}","expires_at":"{}"}}"#,
+        clock::text(now - chrono::Duration::minutes(35)),
+        clock::text(now + chrono::Duration::minutes(85)),
+    );
+    desk.write("token.json", &cached);
+    set_mode(&desk, "token.json", 0o600);
+    let told = check(&desk).done();
+    let until = clock::text(now + chrono::Duration::minutes(85));
+    let line =
+        format!("token: fetched by this program; the cached one is 35 min old and lives until {until}");
+    assert!(told.contains(&line) && !told.contains("canary"), "{told}");
+}
+
+#[test]
+fn of_another_owner_it_says_whether_it_answers_and_asks_for_no_secret_of_ours() {
+    let desk = Desk::new();
+    let socket = desk.path("owner.sock");
+    desk.configure(&format!(
+        "[token]\nsource = \"url\"\nurl = \"unix:{}\"",
+        socket.display()
+    ));
+    let told = wrong(&desk);
+    assert!(
+        told.contains(&format!("token: unix:{} (token.url) owns it: ", socket.display()))
+            && told.contains("cannot be reached")
+            && told.contains("See that the program"),
+        "{told}"
+    );
+    let lent = r#"{"component_access_token":"canary","expires_in":7200}"#;
+    let answering = answer(&socket, 200, lent);
+    let told = check(&desk).done();
+    assert!(
+        told.contains(&format!(
+            "token: owned by unix:{}; it lives until 20",
+            socket.display()
+        )),
+        "{told}"
+    );
+    assert!(!told.contains("canary"), "{told}");
+    for left_out in ["appsecret", "token cache", "ticket"] {
+        assert!(!told.contains(&format!(" {left_out}: ")), "{told}");
+    }
+    answering.join().unwrap();
+    std::fs::remove_file(&socket).unwrap();
+    let answering = answer(
+        &socket,
+        503,
+        r#"{"reason":"no ticket yet","remedy":"wait for it"}"#,
+    );
+    assert!(wrong(&desk).ends_with("has none: no ticket yet. wait for it"));
+    answering.join().unwrap();
+    desk.configure(&format!(
+        "[token]\nsource = \"url\"\nurl = \"unix:{}\"\nbearer_file = \"{}\"",
+        socket.display(),
+        desk.path("bearer").display()
+    ));
+    assert!(wrong(&desk).contains("bearer: ") && wrong(&desk).contains("(token.bearer_file) cannot be read"));
+}
+
+/// Answers one request on a socket.
+fn answer(socket: &Path, status: u16, body: &'static str) -> std::thread::JoinHandle<()> {
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let read = stream.read(&mut request).unwrap();
+        assert!(request[..read].starts_with(b"GET /component_access_token HTTP/1.1\r\n"));
+        let head = format!(
+            "HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}",
+            body.len()
+        );
+        write!(stream, "{head}\r\n\r\n{body}").unwrap();
+    })
+}
+
+#[test]
+fn of_the_socket_it_says_whether_it_is_free_stale_in_use_or_cannot_be() {
+    let desk = ready();
+    let socket = desk.path("token.sock");
+    let share = |socket: &Path| desk.configure(&format!("[share]\nsocket = \"{}\"", socket.display()));
+    share(&socket);
+    let line = format!("sharing: {}, mode 0660; ", socket.display());
+    assert!(check(&desk).done().contains(&format!("{line}not in use")));
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(
+        check(&desk)
+            .done()
+            .contains(&format!("{line}nobody listens, the daemon replaces it"))
+    );
+    assert!(socket.exists(), "check changes nothing");
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "").unwrap();
+    assert!(wrong(&desk).contains("is no socket"));
+    std::fs::remove_file(&socket).unwrap();
+    share(&desk.path("missing").join("token.sock"));
+    assert!(wrong(&desk).contains("RuntimeDirectory=staticstored"));
+    share(Path::new("/run/staticstored-of-no-unit/token.sock"));
+    assert!(
+        check(&desk)
+            .done()
+            .contains("its directory is made when the service starts")
+    );
 }
