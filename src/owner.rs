@@ -178,8 +178,8 @@ fn client(settings: &Settings) -> reqwest::Result<Client> {
         .redirect(redirect::Policy::none())
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)
-        .pool_max_idle_per_host(1)
-        .pool_idle_timeout(Duration::from_secs(30))
+        // Calls are rare; a connection that is kept would mostly be one that the owner has closed meanwhile.
+        .pool_max_idle_per_host(0)
         .no_proxy();
     if let Address::Socket(path) = &settings.address {
         builder = builder.unix_socket(path.as_path());

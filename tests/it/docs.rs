@@ -14,6 +14,7 @@ use staticstored::config::{LONGEST_RENEW_BEFORE, duration_text};
 use staticstored::simulator::scenario;
 use staticstored::store::{self, Access, desk};
 use staticstored::weixin::errcode;
+use staticstored::{owner, share};
 
 pub const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
@@ -291,6 +292,25 @@ fn the_numbers_are_those_of_the_code() {
             format!("| {} KiB;", staticstored::weixin::LARGEST_BODY / 1024),
         ),
         (OPERATIONS, format!("`retry` | {} |", desk::BATCH)),
+        (
+            OPERATIONS,
+            format!(
+                "an answer of the token's owner | {} KiB",
+                owner::LARGEST_BODY / 1024
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!("clients of the socket at once | {};", share::MOST_CLIENTS),
+        ),
+        (
+            OPERATIONS,
+            format!("waits for another | {} seconds", share::LONGEST_WAIT.as_secs()),
+        ),
+        (
+            OPERATIONS,
+            format!("body of a `reject` | {} KiB", share::LARGEST_BODY / 1024),
+        ),
         (
             OPERATIONS,
             format!("| up to {}m |", LONGEST_RENEW_BEFORE.as_secs() / 60),

@@ -1,8 +1,13 @@
 //! No secret leaves the places that are meant for it, at the most talkative log level, whatever goes wrong.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
 use staticstored::simulator::scenario::{KINDS, Share};
 use staticstored::simulator::{Endpoint, Fault};
 
@@ -237,7 +242,8 @@ async fn neither_token_nor_bearer_is_in_the_log_or_the_database_of_an_owner_or_o
 
     // An owner that quotes what it was sent in its reason, and one that answers with a token in no known shape.
     owner.stop().await;
-    let quoting = quoting(&socket, &simulator.current_token().unwrap()).await;
+    let garbles = Arc::new(AtomicBool::new(false));
+    careless(&socket, &simulator.current_token().unwrap(), &garbles);
     simulator.revoke_token();
     guest.world.insert("third").await;
     guest
@@ -247,11 +253,11 @@ async fn neither_token_nor_bearer_is_in_the_log_or_the_database_of_an_owner_or_o
             &["1"],
         )
         .await;
+    garbles.store(true, Ordering::Relaxed);
     guest
         .world
         .wait_for("SELECT reason LIKE '%no such JSON%' FROM service", &["1"])
         .await;
-    quoting.abort();
     guest.stop().await;
 
     let mut secrets = simulator.tokens();
@@ -265,32 +271,20 @@ async fn neither_token_nor_bearer_is_in_the_log_or_the_database_of_an_owner_or_o
     }
 }
 
-/// Listens where an owner did, as a program that is careless with what it is sent and with what it has.
-async fn quoting(socket: &std::path::Path, token: &str) -> tokio::task::AbortHandle {
-    use axum::http::{HeaderMap, StatusCode};
-    let garbled = format!("the token is {token}");
-    let quote = |headers: HeaderMap, body: String| async move {
-        let bearer = headers["authorization"].to_str().unwrap().to_owned();
-        let reason = format!("you are {bearer} and sent {}", body.replace('"', "'"));
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{{\"reason\":\"{reason}\"}}"),
-        )
-    };
-    // First it quotes, then it garbles.
-    let asked = std::sync::atomic::AtomicU32::new(0);
-    let router = axum::Router::new().fallback(move |headers: HeaderMap, body: String| {
-        let first = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2;
-        let garbled = garbled.clone();
-        async move {
-            match first {
-                true => quote(headers, body).await,
-                false => (StatusCode::OK, garbled),
-            }
+/// Listens where an owner did, as a program that is careless with what it is sent, and, once it garbles, with what it
+/// has.
+fn careless(socket: &Path, token: &str, garbles: &Arc<AtomicBool>) {
+    let (garbled, garbles) = (format!("the token is {token}"), garbles.clone());
+    let router = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        if garbles.load(Ordering::Relaxed) {
+            return (StatusCode::OK, garbled);
         }
+        let (bearer, body) = (headers["authorization"].to_str().unwrap(), body.replace('"', "'"));
+        let quoted = format!("{{\"reason\":\"you are {bearer} and sent {body}\"}}");
+        (StatusCode::SERVICE_UNAVAILABLE, quoted)
     });
     let listener = tokio::net::UnixListener::bind(socket).unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle()
+    tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
 #[tokio::test]

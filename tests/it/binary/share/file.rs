@@ -113,6 +113,15 @@ async fn one_that_a_crash_left_is_replaced_and_a_live_one_is_an_error_that_names
     // Another daemon, with a database of its own.
     let mut other = Station::new().await;
     other.world.set("share.socket", path.to_str().unwrap());
+    let check = told(other.command(&["check"]), "").await;
+    let line = format!(
+        "sharing: {}, mode 0660; a daemon shares its token there",
+        path.display()
+    );
+    assert!(
+        String::from_utf8_lossy(&check.stdout).contains(&line),
+        "{check:?}"
+    );
     let (status, said) = refused(&other).await;
     assert_eq!(status, Some(75), "{said}");
     assert!(
@@ -172,4 +181,10 @@ async fn one_that_is_no_longer_ours_is_not_removed_at_the_stop() {
     let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
     station.stop().await;
     assert!(is_socket(&path));
+    let check = told(station.command(&["check"]), "").await;
+    let line = format!("another program than staticstored listens on {}", path.display());
+    assert!(
+        String::from_utf8_lossy(&check.stdout).contains(&line),
+        "{check:?}"
+    );
 }

@@ -12,8 +12,10 @@ const SOCKET: &str = "/run/staticstored/token.sock";
 struct Language {
     /// As it is fenced.
     name: &'static str,
-    program: &'static [&'static str],
+    program: [&'static str; 2],
     before: &'static str,
+    /// What it takes, to be skipped where that is missing; nothing for the shell, which is everywhere.
+    needs: Option<&'static str>,
     /// Shows the token.
     after: &'static str,
 }
@@ -21,20 +23,23 @@ struct Language {
 const LANGUAGES: [Language; 3] = [
     Language {
         name: "sh",
-        program: &["sh", "-c"],
+        program: ["sh", "-c"],
         before: "set -eu\n",
+        needs: None,
         after: "\nprintf %s \"$token\"",
     },
     Language {
         name: "python",
-        program: &["python3", "-c"],
+        program: ["python3", "-c"],
         before: "",
+        needs: Some("pass"),
         after: "\nprint(token, end='')",
     },
     Language {
         name: "php",
-        program: &["php", "-r"],
+        program: ["php", "-r"],
         before: "",
+        needs: Some("curl_version();"),
         after: "\necho $token;",
     },
 ];
@@ -65,7 +70,10 @@ async fn three_lines_get_the_token_in_each_language_and_the_next_ones_hand_it_ba
             .filter(|line| !line.starts_with("import "))
             .count();
         assert_eq!(lines, 3, "{}", blocks[0]);
-        if language.name != "sh" && !crate::programs::there(language.program[0]) {
+        let (program, option) = (language.program[0], language.program[1]);
+        if let Some(needs) = language.needs
+            && !crate::programs::works(program, &[option, needs])
+        {
             continue;
         }
         let mut code = language.before.to_owned();
@@ -75,10 +83,8 @@ async fn three_lines_get_the_token_in_each_language_and_the_next_ones_hand_it_ba
                 simulator.revoke_token();
             }
             code = format!("{code}{block}\n");
-            let mut command = Command::new(language.program[0]);
-            command
-                .args(&language.program[1..])
-                .arg(format!("{code}{}", language.after));
+            let mut command = Command::new(program);
+            command.arg(option).arg(format!("{code}{}", language.after));
             let output = told(command, "").await;
             assert!(output.status.success(), "{} {output:?}\n{code}", language.name);
             let token = String::from_utf8(output.stdout).unwrap();
