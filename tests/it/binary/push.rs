@@ -13,6 +13,8 @@ use crate::seal::{Push, Sender};
 use crate::world::within;
 
 pub(super) const TOKEN: &str = "canaryCallbackToken0123456789";
+/// What its EncodingAESKey begins with.
+pub(super) const KEY: &str = "canaryKeyOfThePushReceiver0123456789";
 pub(super) const PATH: &str = "/weixin/callback";
 const LISTENING: &str = "listening for Weixin's push address=";
 
@@ -25,32 +27,33 @@ pub(super) fn key(text: &str) -> (String, Vec<u8>) {
     (text, bytes)
 }
 
-/// The Weixin that pushes to a [`receiving`] station.
+/// The Weixin that pushes to a station.
 pub(super) fn weixin() -> Sender {
-    Sender::new(&Options::default().appid, TOKEN, &key("canaryKey").1)
+    Sender::new(&Options::default().appid, TOKEN, &key(KEY).1)
 }
 
 /// A station whose daemon receives pushes.
-pub(super) async fn receiving() -> Station {
+async fn receiving() -> Station {
     let mut station = Station::new().await;
-    receive(&mut station);
+    station.receive_pushes();
     station.world.execute("DELETE FROM ticket").await;
     station
 }
 
-pub(super) fn receive(station: &mut Station) {
-    station.world.set("callback.listen", "127.0.0.1:0");
-    for (name, key_, text) in [
-        ("callback_token", "callback.token_file", TOKEN.to_owned()),
-        ("encoding_aes_key", "callback.aes_key_file", key("canaryKey").0),
-    ] {
-        let file = station.write(name, &text);
-        private(&file);
-        station.world.set(key_, &file.display().to_string());
-    }
-}
-
 impl Station {
+    /// Lets daemons started from now on receive what [`weixin`] pushes.
+    pub(super) fn receive_pushes(&mut self) {
+        self.world.set("callback.listen", "127.0.0.1:0");
+        for (name, key_, text) in [
+            ("callback_token", "callback.token_file", TOKEN.to_owned()),
+            ("encoding_aes_key", "callback.aes_key_file", key(KEY).0),
+        ] {
+            let file = self.write(name, &text);
+            private(&file);
+            self.world.set(key_, &file.display().to_string());
+        }
+    }
+
     /// Where the daemon that was started last listens.
     pub(super) async fn push_address(&self) -> SocketAddr {
         until(|| self.log().contains(LISTENING)).await;
@@ -260,7 +263,7 @@ async fn an_address_in_use_ends_it_with_1_and_is_named() {
 async fn secrets_that_are_missing_malformed_or_open_to_others_end_it_with_78_and_are_not_shown() {
     let station = receiving().await;
     let files = ["callback_token", "encoding_aes_key"].map(|name| station.path(name));
-    let wrong_key = format!("{}A", key("canaryKey").0);
+    let wrong_key = format!("{}A", key(KEY).0);
     for (file, text, mode, complaint) in [
         (
             &files[0],
@@ -277,11 +280,11 @@ async fn secrets_that_are_missing_malformed_or_open_to_others_end_it_with_78_and
         ),
         (
             &files[1],
-            &key("canaryKey").0.replace('A', "!"),
+            &key(KEY).0.replace('A', "!"),
             0o600,
             "none of A-Z a-z 0-9 + /",
         ),
-        (&files[1], &key("canaryKey").0, 0o604, "is open to everybody"),
+        (&files[1], &key(KEY).0, 0o604, "is open to everybody"),
     ] {
         let good = std::fs::read(file).unwrap();
         std::fs::write(file, text).unwrap();
