@@ -3,7 +3,7 @@
 //! Every problem is found in one go and names its key, its value, where that came from and what is allowed, because
 //! a daemon that refuses to start should be mended in one edit. Nothing here opens a file or reads the environment.
 
-mod later;
+mod callback;
 mod settings;
 mod value;
 
@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use callback::Callback;
 use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
@@ -32,6 +33,8 @@ pub struct Config {
     pub database: Database,
     /// The `component_access_token`.
     pub token: Token,
+    /// The receiver of Weixin's push; `None`: off.
+    pub callback: Option<Callback>,
     /// The sharing of the token; `None`: it is not shared.
     pub share: Option<Share>,
     /// How Weixin is called.
@@ -194,12 +197,12 @@ impl Config {
             ),
         };
         let token = token(&mut settings, &database);
-        later::refuse(&mut settings);
         let share = share(&mut settings, &token.source);
         let config = Self {
             component,
             database,
             token,
+            callback: callback::callback(&mut settings, env),
             share,
             api: api(&mut settings),
             retry: retry(&mut settings),
@@ -211,15 +214,20 @@ impl Config {
 }
 
 fn component(settings: &mut Settings, env: &Environment) -> Component {
-    let passed = env
-        .get("CREDENTIALS_DIRECTORY")
-        .filter(|directory| !directory.is_empty());
     Component {
         appid: settings.required("component.appid", value::appid),
         appsecret_file: settings
             .get("component.appsecret_file", path)
-            .or_else(|| passed.map(|directory| Path::new(directory).join("appsecret"))),
+            .or_else(|| credential(env, "appsecret")),
     }
+}
+
+/// The file of a credential that systemd passes.
+fn credential(env: &Environment, name: &str) -> Option<PathBuf> {
+    let directory = env
+        .get("CREDENTIALS_DIRECTORY")
+        .filter(|directory| !directory.is_empty())?;
+    Some(Path::new(directory).join(name))
 }
 
 fn token(settings: &mut Settings, database: &Database) -> Token {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use parts::{DaemonError, Secrets, cache, owner_settings};
+pub use parts::{CallbackSecrets, DaemonError, Secrets, cache, owner_settings};
 use parts::{Loops, Parts};
 
 use crate::clock::Clock;
@@ -33,7 +33,7 @@ pub async fn run(
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
     let writers = TaskTracker::new();
-    let parts = Parts::build(config, secrets, clock, &writers).await?;
+    let mut parts = Parts::build(config, secrets, clock, &writers).await?;
     let socket = socket(config).await?;
     let leftovers = parts.store.release().await?;
     tracing::info!(
@@ -44,7 +44,7 @@ pub async fn run(
     );
     vitals::notify(&[sd_notify::NotifyState::Ready]);
 
-    let loops = Loops::start(&parts, config, identity, &stop).await?;
+    let loops = Loops::start(&mut parts, config, identity, &stop).await?;
     if let Some(socket) = socket {
         loops.share(socket, &parts, &stop);
     }

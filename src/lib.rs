@@ -24,6 +24,7 @@ pub mod weixin;
 // The flows.
 pub mod housekeeping;
 pub mod provisioner;
+pub mod reception;
 pub mod share;
 pub mod token;
 

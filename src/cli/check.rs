@@ -1,5 +1,6 @@
 //! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
 
+mod callback;
 mod files;
 mod share;
 mod token;
@@ -35,6 +36,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
         if let Some(share) = &config.share {
             findings.push(("sharing", share::socket(session, share).await));
         }
+        findings.extend(callback::findings(config.callback.as_ref()).await);
         findings.extend(stored(session, config).await);
     }
     let mut wrong = 0;
@@ -68,7 +70,7 @@ async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Findin
     ];
     // A guest needs none.
     if config.token.source == TokenSource::Component {
-        findings.push(("ticket", ticket(&mut connection, session).await));
+        findings.push(("ticket", ticket(&mut connection, session, config).await));
     }
     findings
 }
@@ -93,11 +95,15 @@ async fn library(connection: &mut SqliteConnection) -> Finding {
 }
 
 /// No ticket is no fault of the set-up: the first one comes up to ten minutes after Weixin was told where to push it.
-async fn ticket(connection: &mut SqliteConnection, session: &Session) -> Finding {
+async fn ticket(connection: &mut SqliteConnection, session: &Session, config: &Config) -> Finding {
     let Some(at) = desk::ticket_received_at(connection).await? else {
-        return Ok(
-            "none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned(),
-        );
+        let receives = config.callback.is_some();
+        let then = if receives {
+            ""
+        } else {
+            ", and whatever receives it inserts it"
+        };
+        return Ok(format!("none yet; Weixin pushes one every ten minutes{then}"));
     };
     let age = clock::parse(&at)
         .map(|at| clock::between(at, session.clock.now()))

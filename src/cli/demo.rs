@@ -53,6 +53,7 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
     let secrets = Secrets {
         appsecret: Some(AppSecret::parse(&settings.appsecret)?),
         bearer: None,
+        callback: None,
     };
     let appid = settings.appid.clone();
     let simulator = Simulator::start(settings)

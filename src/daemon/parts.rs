@@ -1,20 +1,24 @@
 //! The parts from the configuration, and the loops that run on them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::vitals::Reporter;
+use crate::callback::Callback;
 use crate::clock::Clock;
 use crate::config::{Config, OwnerUrl, TokenSource};
-use crate::credential::{AppSecret, Bearer};
+use crate::credential::{AesKey, AppSecret, Bearer, CallbackToken};
 use crate::housekeeping::{self, HousekeepingError, Retention};
 use crate::line::{Limits, Line};
 use crate::outcome::{Backoff, Confirm, Policy};
 use crate::owner::{self, Owner, OwnerBuildError};
 use crate::provisioner::{self, LaneError, Provisioner};
+use crate::reception;
 use crate::request::Call;
 use crate::share::{self, ShareError, Socket};
 use crate::store::{self, Access, Identity, Store, StoreError};
@@ -37,6 +41,14 @@ pub enum DaemonError {
     /// We are to fetch the token, and have not been given the secret.
     #[error("there is no component_appsecret to fetch the token with")]
     NoSecret,
+    /// Nobody can be listened to.
+    #[error("callback.listen: {address} cannot be listened on: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A loop ended by itself.
     #[error(transparent)]
     Lane(#[from] LaneError),
@@ -61,6 +73,19 @@ pub struct Secrets {
     pub appsecret: Option<AppSecret>,
     /// What the program that owns the token wants to see.
     pub bearer: Option<Bearer>,
+    /// Those of the push receiver; without them it is off.
+    pub callback: Option<CallbackSecrets>,
+}
+
+/// What Weixin's push is signed and encrypted with.
+#[derive(Clone, Debug)]
+pub struct CallbackSecrets {
+    /// The token of the signature.
+    pub token: CallbackToken,
+    /// The EncodingAESKey.
+    pub aes_key: AesKey,
+    /// The EncodingAESKey before it, while it is being changed.
+    pub previous_aes_key: Option<AesKey>,
 }
 
 /// What the loops share.
@@ -70,6 +95,35 @@ pub(super) struct Parts {
     tokens: Tokens,
     line: Line,
     clock: Clock,
+    /// Until its loop is started.
+    reception: Option<Reception>,
+}
+
+/// The push receiver, listening, though nobody is answered yet.
+struct Reception {
+    listener: TcpListener,
+    path: String,
+    callback: Callback,
+}
+
+impl Reception {
+    async fn listen(config: &Config, secrets: Option<CallbackSecrets>) -> Result<Option<Self>, DaemonError> {
+        let (Some(settings), Some(secrets)) = (&config.callback, secrets) else {
+            return Ok(None);
+        };
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).await;
+        Ok(Some(Self {
+            listener: listener.map_err(|source| DaemonError::Listen { address, source })?,
+            path: settings.path.clone(),
+            callback: Callback::new(
+                config.component.appid.clone(),
+                secrets.token,
+                secrets.aes_key,
+                secrets.previous_aes_key,
+            ),
+        }))
+    }
 }
 
 impl Parts {
@@ -80,6 +134,11 @@ impl Parts {
         writers: &TaskTracker,
     ) -> Result<Self, DaemonError> {
         let store = Store::open(&config.database.path, writers).await?;
+        let Secrets {
+            appsecret,
+            bearer,
+            callback,
+        } = secrets;
         let weixin = Weixin::new(&weixin::Settings {
             base_url: config.api.base_url.clone(),
             proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),
@@ -89,7 +148,7 @@ impl Parts {
         })?;
         let tokens = Tokens::new(
             token::Settings {
-                source: source(config, secrets, &weixin)?,
+                source: source(config, appsecret, bearer, &weixin)?,
                 renew_before: config.token.renew_before,
             },
             clock.clone(),
@@ -100,27 +159,34 @@ impl Parts {
             describes_per_second: config.api.describes_per_second,
         };
         let line = Line::new(limits, clock.clone());
+        let reception = Reception::listen(config, callback).await?;
         Ok(Self {
             store,
             weixin,
             tokens,
             line,
             clock,
+            reception,
         })
     }
 }
 
 /// Where the token comes from.
-fn source(config: &Config, secrets: Secrets, weixin: &Weixin) -> Result<token::Source, DaemonError> {
+fn source(
+    config: &Config,
+    appsecret: Option<AppSecret>,
+    bearer: Option<Bearer>,
+    weixin: &Weixin,
+) -> Result<token::Source, DaemonError> {
     Ok(match &config.token.source {
         TokenSource::Component => token::Source::Component(Box::new(token::Component {
             weixin: weixin.clone(),
             appid: config.component.appid.clone(),
-            secret: secrets.appsecret.ok_or(DaemonError::NoSecret)?,
+            secret: appsecret.ok_or(DaemonError::NoSecret)?,
             cache: cache(config),
         })),
         TokenSource::Url { url, .. } => {
-            token::Source::Owner(Owner::new(&owner_settings(config, url, secrets.bearer))?)
+            token::Source::Owner(Owner::new(&owner_settings(config, url, bearer))?)
         }
     })
 }
@@ -190,7 +256,7 @@ impl Ended {
 
 impl Loops {
     pub(super) async fn start(
-        parts: &Parts,
+        parts: &mut Parts,
         config: &Config,
         identity: Identity,
         stop: &CancellationToken,
@@ -234,6 +300,20 @@ impl Loops {
         reporter.look_at_paused().await?;
         loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
         loops.spawn("token", tokens.run(store.clone(), wakes.clone(), stop.clone()));
+        if let Some(Reception {
+            listener,
+            path,
+            callback,
+        }) = parts.reception.take()
+        {
+            let needs = reception::Parts {
+                path,
+                callback,
+                store: store.clone(),
+                clock: clock.clone(),
+            };
+            loops.spawn("reception", reception::run(listener, needs, stop.clone()));
+        }
         for call in Call::ALL {
             loops.spawn(
                 call.as_str(),

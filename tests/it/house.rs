@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const VOCABULARY: [&str; 4] = ["clock", "credential", "outcome", "request"];
 const ADAPTERS: [&str; 7] = ["callback", "line", "owner", "server", "store", "wake", "weixin"];
-const FLOWS: [&str; 4] = ["housekeeping", "provisioner", "share", "token"];
+const FLOWS: [&str; 5] = ["housekeeping", "provisioner", "reception", "share", "token"];
 const SERVICE: [&str; 2] = ["config", "daemon"];
 const EDGE: [&str; 4] = ["cli", "lib", "main", "observability"];
 

@@ -8,7 +8,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
 use staticstored::credential::{AppSecret, Bearer};
-use staticstored::daemon::{self, DaemonError, Secrets};
+use staticstored::daemon::{self, CallbackSecrets, DaemonError, Secrets};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
 use tokio::runtime::Runtime;
@@ -39,6 +39,8 @@ pub struct World {
     pub clock: Clock,
     /// What its owner of the token wants to see.
     pub bearer: Option<Bearer>,
+    /// Of a daemon that receives Weixin's push.
+    pub callback: Option<CallbackSecrets>,
     overrides: Vec<(&'static str, String)>,
     daemon: Option<Running>,
 }
@@ -71,6 +73,7 @@ impl World {
             simulator,
             clock,
             bearer: None,
+            callback: None,
             overrides: Vec::new(),
             daemon: None,
         };
@@ -86,6 +89,7 @@ impl World {
             simulator: self.simulator.clone(),
             clock: self.clock.clone(),
             bearer: None,
+            callback: None,
             overrides: Vec::new(),
             daemon: None,
         };
@@ -157,6 +161,7 @@ impl World {
         let secrets = Secrets {
             appsecret: Some(AppSecret::parse(&Options::default().appsecret).unwrap()),
             bearer: self.bearer.clone(),
+            callback: self.callback.clone(),
         };
         let stopped = stop.clone();
         let run = async move { daemon::run(&config, secrets, clock, stopped).await };
