@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use rig::daemon::Daemon;
 use rig::nginx::Nginx;
-use rig::{bare, database, number, summary};
+use rig::summary::{self, microseconds};
+use rig::{bare, database, number};
 use staticstored::clock::Stopwatch;
 
 const IN_FLIGHT: u64 = 64;
@@ -52,9 +53,15 @@ async fn main() -> Result<()> {
     for job in [Job::Accepted, Job::Confirmed] {
         let (mut floors, mut drains) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
+            let before = rig::cpu_time("self")?;
             let floor = bare::calls_per_second(&nginx.base_url(), calls, IN_FLIGHT).await?;
-            let drain = drained_per_second(&nginx.base_url(), calls / job.calls(), job).await?;
-            println!("{job:?}: floor {floor:.0} calls/s, daemon {drain:.0} calls/s");
+            let floor_cpu = (rig::cpu_time("self")? - before) / u32::try_from(calls)?;
+            let (drain, drain_cpu) = drained_per_second(&nginx.base_url(), calls / job.calls(), job).await?;
+            println!(
+                "{job:?}: floor {floor:.0} calls/s, {:.1} us of CPU each; daemon {drain:.0} calls/s, {:.1} us",
+                microseconds(floor_cpu),
+                microseconds(drain_cpu)
+            );
             floors.push(floor);
             drains.push(drain);
         }
@@ -66,8 +73,9 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Fills a queue, lets the daemon empty it, and returns calls per second from the first row finished to the last.
-async fn drained_per_second(base_url: &str, rows: u64, job: Job) -> Result<f64> {
+/// Fills a queue, lets the daemon empty it, and returns calls per second from the first row finished to the last, and the
+/// CPU time of a call, from start to end.
+async fn drained_per_second(base_url: &str, rows: u64, job: Job) -> Result<(f64, Duration)> {
     let directory = tempfile::tempdir()?;
     let mut connection = database::create(&directory.path().join("queue.db")).await?;
     database::fill(&mut connection, rows, None).await?;
@@ -92,6 +100,7 @@ async fn drained_per_second(base_url: &str, rows: u64, job: Job) -> Result<f64> 
         bail!("no rows")
     };
     let taken = since.elapsed() - standing.elapsed();
+    let cpu = daemon.cpu_time()? / u32::try_from(rows * job.calls())?;
     daemon.stop()?;
-    Ok(((rows - before) * job.calls()) as f64 / taken.as_secs_f64())
+    Ok((((rows - before) * job.calls()) as f64 / taken.as_secs_f64(), cpu))
 }
