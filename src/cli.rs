@@ -32,13 +32,14 @@ pub use session::{Misconfigured, Session};
 pub use text::message;
 
 use crate::config::ConfigError;
+use crate::share::ShareError;
 use crate::store::StoreError;
 
 /// It is done.
 pub const DONE: u8 = 0;
 /// It failed.
 pub const FAILED: u8 = 1;
-/// Try again later: another daemon holds the database.
+/// Try again later: another daemon holds the database, or listens on the socket that the token is shared on.
 pub const TRY_LATER: u8 = 75;
 /// The configuration, the credentials or the database are not as they must be.
 pub const MISCONFIGURED: u8 = 78;
@@ -56,7 +57,7 @@ pub struct Cli {
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 done; 1 it failed; 2 usage; 75 try again later (another daemon holds the \
-                           database); 78 configuration.";
+                           database or the socket); 78 configuration.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -159,6 +160,11 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
             return Some(MISCONFIGURED);
         }
         match cause.downcast_ref() {
+            Some(ShareError::Taken(_)) => return Some(TRY_LATER),
+            Some(ShareError::NotASocket(_) | ShareError::Folder { .. }) => return Some(MISCONFIGURED),
+            _ => {}
+        }
+        match cause.downcast_ref() {
             Some(StoreError::Held { .. }) => return Some(TRY_LATER),
             // No restart helps.
             Some(StoreError::Newer { .. }) => return Some(MISCONFIGURED),
@@ -196,6 +202,11 @@ mod tests {
         let cases = [
             (anyhow::Error::new(held()), TRY_LATER),
             (DaemonError::from(held()).into(), TRY_LATER),
+            (DaemonError::from(ShareError::Taken("s".into())).into(), TRY_LATER),
+            (
+                DaemonError::from(ShareError::NotASocket("s".into())).into(),
+                MISCONFIGURED,
+            ),
             (newer.into(), MISCONFIGURED),
             (ConfigError::Syntax("x".into()).into(), MISCONFIGURED),
             (Misconfigured("x".into()).into(), MISCONFIGURED),

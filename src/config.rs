@@ -3,7 +3,7 @@
 //! Every problem is found in one go and names its key, its value, where that came from and what is allowed, because
 //! a daemon that refuses to start should be mended in one edit. Nothing here opens a file or reads the environment.
 
-mod later;
+mod callback;
 mod settings;
 mod value;
 
@@ -11,11 +11,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use callback::Callback;
 use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
-pub use value::{ProxyUrl, duration_text, parse_duration};
-use value::{duration, flag, folder_of, path, whole};
+pub use value::{OwnerUrl, ProxyUrl, duration_text, parse_duration};
+use value::{Source, duration, flag, folder_of, path, whole};
 
 /// Where the configuration is when `--config` names no other file.
 pub const DEFAULT_FILE: &str = "/etc/staticstored/config.toml";
@@ -32,6 +33,10 @@ pub struct Config {
     pub database: Database,
     /// The `component_access_token`.
     pub token: Token,
+    /// The receiver of Weixin's push; `None`: off.
+    pub callback: Option<Callback>,
+    /// The sharing of the token; `None`: it is not shared.
+    pub share: Option<Share>,
     /// How Weixin is called.
     pub api: Api,
     /// What happens after a failure that passes.
@@ -48,7 +53,8 @@ pub struct Component {
     /// The platform's `component_appid`. Required.
     pub appid: String,
     /// The file that holds the `component_appsecret`. Default: `$CREDENTIALS_DIRECTORY/appsecret`; `None` without
-    /// either, which is an error only where the secret is needed: see [`Component::secret_file`].
+    /// either, which is an error only where the secret is needed ([`TokenSource::Component`]): see
+    /// [`Component::secret_file`].
     pub appsecret_file: Option<PathBuf>,
 }
 
@@ -76,13 +82,38 @@ pub struct Database {
     pub path: PathBuf,
 }
 
+/// Who fetches the token: `token.source`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// We do, with the appsecret and a ticket. The default.
+    Component,
+    /// Another program does, and we ask it.
+    Url {
+        /// Where it is.
+        url: OwnerUrl,
+        /// The file that holds the credential it wants to see. Default: none.
+        bearer_file: Option<PathBuf>,
+    },
+}
+
 /// `[token]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
+    /// Who fetches it. Default: we do.
+    pub source: TokenSource,
     /// Where the token outlives a restart. Default: `token.json` beside the database.
     pub cache_file: PathBuf,
     /// How long before its expiry the token is renewed, more than 0 and at most 1 h 50 min. Default: 10 min.
     pub renew_before: Duration,
+}
+
+/// `[share]`: the token for the platform's other programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The Unix socket.
+    pub socket: PathBuf,
+    /// Its permissions; others have none. Default: `0660`.
+    pub mode: u32,
 }
 
 /// `[api]`
@@ -166,11 +197,13 @@ impl Config {
             ),
         };
         let token = token(&mut settings, &database);
-        later::refuse(&mut settings);
+        let share = share(&mut settings, &token.source);
         let config = Self {
             component,
             database,
             token,
+            callback: callback::callback(&mut settings, env),
+            share,
             api: api(&mut settings),
             retry: retry(&mut settings),
             confirm: confirm(&mut settings),
@@ -181,20 +214,27 @@ impl Config {
 }
 
 fn component(settings: &mut Settings, env: &Environment) -> Component {
-    let passed = env
-        .get("CREDENTIALS_DIRECTORY")
-        .filter(|directory| !directory.is_empty());
     Component {
         appid: settings.required("component.appid", value::appid),
         appsecret_file: settings
             .get("component.appsecret_file", path)
-            .or_else(|| passed.map(|directory| Path::new(directory).join("appsecret"))),
+            .or_else(|| credential(env, "appsecret")),
     }
 }
 
+/// The file of a credential that systemd passes.
+fn credential(env: &Environment, name: &str) -> Option<PathBuf> {
+    let directory = env
+        .get("CREDENTIALS_DIRECTORY")
+        .filter(|directory| !directory.is_empty())?;
+    Some(Path::new(directory).join(name))
+}
+
 fn token(settings: &mut Settings, database: &Database) -> Token {
+    let source = token_source(settings);
     let cache_file = settings.get("token.cache_file", path);
     Token {
+        source,
         cache_file: cache_file.unwrap_or_else(|| folder_of(&database.path).join("token.json")),
         renew_before: settings.or(
             "token.renew_before",
@@ -202,6 +242,42 @@ fn token(settings: &mut Settings, database: &Database) -> Token {
             duration(MILLISECOND..=LONGEST_RENEW_BEFORE),
         ),
     }
+}
+
+fn token_source(settings: &mut Settings) -> TokenSource {
+    let source = if settings.is_given("token.source") {
+        settings.get("token.source", value::token_source)
+    } else {
+        Some(Source::default())
+    };
+    let url = settings.get("token.url", value::owner_url);
+    let bearer_file = settings.get("token.bearer_file", path);
+    match (source, url) {
+        (Some(Source::Url), Some(url)) => return TokenSource::Url { url, bearer_file },
+        (Some(Source::Url), None) if !settings.is_given("token.url") => {
+            settings.refuse("token.url", "is required with token.source = \"url\"");
+        }
+        (Some(Source::Component), _) => {
+            for key in ["token.url", "token.bearer_file"] {
+                settings.refuse_given(key, "must be left out unless token.source = \"url\"");
+            }
+        }
+        // What is wrong is noted already.
+        _ => {}
+    }
+    TokenSource::Component
+}
+
+fn share(settings: &mut Settings, source: &TokenSource) -> Option<Share> {
+    let mode = settings.or("share.mode", "0660", value::mode);
+    let socket = settings.get("share.socket", value::socket)?;
+    if matches!(source, TokenSource::Url { url: OwnerUrl::Socket(owner), .. } if *owner == socket) {
+        settings.refuse_given(
+            "share.socket",
+            "must be another than token.url: we would ask ourselves",
+        );
+    }
+    Some(Share { socket, mode })
 }
 
 fn api(settings: &mut Settings) -> Api {

@@ -1,8 +1,13 @@
-//! What must not leak: the platform's secret, its ticket, its token.
+//! What must not leak: the platform's secret, its ticket, its token, what proves to another program who we are, and the
+//! two that Weixin's push is sealed with.
 //!
 //! Each is a type of its own, so that one is never taken for another; none can be printed or serialized.
 
+mod push;
+
 use secrecy::{ExposeSecret, SecretString};
+
+pub use push::{AesKey, CallbackToken, NotAKey};
 
 use crate::clock::Timestamp;
 
@@ -14,6 +19,10 @@ pub struct AppSecret(SecretString);
 /// (weixin-api.md 2.4).
 #[derive(Clone, Debug)]
 pub struct Ticket(SecretString);
+
+/// What the program that owns the token wants to see of us: `Authorization: Bearer …`.
+#[derive(Clone, Debug)]
+pub struct Bearer(SecretString);
 
 /// A `component_access_token`, opaque (weixin-api.md 2.1).
 #[derive(Clone, Debug)]
@@ -79,6 +88,22 @@ impl Ticket {
     }
 }
 
+impl Bearer {
+    /// Takes a credential as it stands in its file; white space around it is no part of it.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or holds characters that no header takes.
+    pub fn parse(text: &str) -> Result<Self, NotACredential> {
+        believed("bearer credential", LONGEST_TOKEN, text.trim()).map(Self)
+    }
+
+    /// The credential itself, for the request that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
 impl Token {
     /// Takes a token as Weixin or the cache file gave it.
     ///
@@ -115,6 +140,9 @@ mod tests {
         let secret = AppSecret::parse(" canary-secret\n").unwrap();
         assert_eq!(secret.expose(), "canary-secret");
         assert!(!format!("{secret:?}").contains("canary"));
+        let bearer = Bearer::parse("canary-bearer\n").unwrap();
+        assert_eq!(bearer.expose(), "canary-bearer");
+        assert!(!format!("{bearer:?}").contains("canary"));
         let token = Token::new("canary-token", Timestamp::MIN_UTC, Timestamp::MAX_UTC).unwrap();
         assert!(!format!("{token:?}").contains("canary"));
     }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use parts::{DaemonError, Secrets};
+pub use parts::{CallbackSecrets, DaemonError, Secrets, cache, owner_settings};
 use parts::{Loops, Parts};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::share::{ShareError, Socket};
 use crate::store::{Guard, Identity};
 
 /// How long a stop waits for what is in flight, beyond what one call may take.
@@ -32,7 +33,8 @@ pub async fn run(
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
     let writers = TaskTracker::new();
-    let parts = Parts::build(config, secrets, clock, &writers).await?;
+    let mut parts = Parts::build(config, secrets, clock, &writers).await?;
+    let socket = socket(config).await?;
     let leftovers = parts.store.release().await?;
     tracing::info!(
         version = identity.version,
@@ -42,7 +44,10 @@ pub async fn run(
     );
     vitals::notify(&[sd_notify::NotifyState::Ready]);
 
-    let loops = Loops::start(&parts, config, identity, &stop).await?;
+    let loops = Loops::start(&mut parts, config, identity, &stop).await?;
+    if let Some(socket) = socket {
+        loops.share(socket, &parts, &stop);
+    }
     let result = loops.until_stop(&stop).await;
     vitals::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
@@ -65,6 +70,16 @@ async fn wind_up(loops: Loops, parts: Parts, writers: TaskTracker) {
     drop(parts);
     writers.close();
     writers.wait().await;
+}
+
+/// The socket that the token is shared on: there before we are ready.
+async fn socket(config: &Config) -> Result<Option<Socket>, ShareError> {
+    let Some(share) = &config.share else {
+        return Ok(None);
+    };
+    let socket = Socket::bind(&share.socket, share.mode).await?;
+    tracing::info!(socket = %share.socket.display(), mode = format!("{:04o}", share.mode), "the token is shared");
+    Ok(Some(socket))
 }
 
 fn identity(clock: &Clock) -> Identity {

@@ -13,7 +13,10 @@ pub mod outcome;
 pub mod request;
 
 // The adapters; none knows another.
+pub mod callback;
 pub mod line;
+pub mod owner;
+pub mod server;
 pub mod store;
 pub mod wake;
 pub mod weixin;
@@ -21,6 +24,8 @@ pub mod weixin;
 // The flows.
 pub mod housekeeping;
 pub mod provisioner;
+pub mod reception;
+pub mod share;
 pub mod token;
 
 // The service.

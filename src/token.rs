@@ -3,13 +3,16 @@
 //! Weixin lets a platform have one token, and a new one ends the old one within minutes. So a token is given up by
 //! identity only: whoever comes late with an older one gets the current one, and nothing is fetched. Renewal
 //! sleeps to `renew_before` the expiry, and after a failure for a share of what is left: tries come closer
-//! together as the end comes nearer, with no retry state.
+//! together as the end comes nearer, with no retry state. All this holds wherever new tokens come from: from Weixin, for
+//! a ticket (`exchange`), or from another program that owns the token (`guest`).
 
 mod cache;
 mod duel;
+mod exchange;
+mod guest;
+mod push;
 mod renewal;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,27 +21,49 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
 use crate::credential::{AppSecret, Token};
-use crate::store::Store;
+use crate::owner::Owner;
+use crate::store::{Store, StoreError};
 use crate::wake::Wakes;
 use crate::weixin::Weixin;
+pub use cache::Cache;
 use duel::Duel;
+use exchange::Exchange;
+use guest::Guest;
+use push::Push;
+use renewal::Renewal;
 
 /// How long a call waits for a new token before its request rests.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// Who we are, and how the token is kept.
+/// Where the token comes from, and when the next is due.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where it comes from.
+    pub source: Source,
+    /// How long before its expiry the token is renewed.
+    pub renew_before: Duration,
+}
+
+/// Where the token comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// From Weixin: we are the program that fetches it.
+    Component(Box<Component>),
+    /// From the program that fetches it: we are its guest. No token is exchanged, and no push is asked for.
+    Owner(Owner),
+}
+
+/// Who we are at Weixin, and where the token is kept.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Weixin.
+    pub weixin: Weixin,
     /// The platform's `component_appid`.
     pub appid: String,
     /// Its secret.
     pub secret: AppSecret,
-    /// How long before its expiry the token is renewed.
-    pub renew_before: Duration,
-    /// Where it outlives a restart.
-    pub cache_file: PathBuf,
-    /// The API it is for: a token of the simulator is none of Weixin's.
-    pub api: String,
+    /// Where the token outlives a restart.
+    pub cache: Cache,
 }
 
 /// What keeps us from having a token.
@@ -70,8 +95,10 @@ pub enum TroubleKind {
 pub struct TokenState {
     /// The token, as long as nobody has rejected it.
     pub token: Option<Arc<Token>>,
-    /// What kept the last exchange from succeeding.
+    /// What keeps us from having a new one.
     pub trouble: Option<Trouble>,
+    /// The last one that was rejected.
+    refused: Option<Arc<Token>>,
 }
 
 /// Keeps the token. Clones share it.
@@ -90,14 +117,21 @@ struct Shared {
 }
 
 impl Tokens {
-    /// Starts with the token of the cache file, where that is still live.
+    /// Starts with the token of the cache file, where that is still live. A guest keeps none: its owner does, and a
+    /// restart costs a GET.
     #[must_use]
     pub fn new(settings: Settings, clock: Clock) -> Self {
-        let token = cache::load(&settings, clock.now()).map(Arc::new);
+        let token = match &settings.source {
+            Source::Component(component) => component.cache.load(clock.now()).map(Arc::new),
+            Source::Owner(_) => None,
+        };
         if let Some(token) = &token {
             tracing::info!(token.expires_at = %token.expires_at, "the token of the last run is still live");
         }
-        let state = watch::Sender::new(TokenState { token, trouble: None });
+        let state = watch::Sender::new(TokenState {
+            token,
+            ..TokenState::default()
+        });
         Self(Arc::new(Shared {
             settings,
             clock,
@@ -132,12 +166,14 @@ impl Tokens {
         let given_up = self.0.state.send_if_modified(|state| {
             let current = state.token.as_deref().is_some_and(|token| token.is(stale));
             if current {
-                state.token = None;
+                state.refused = state.token.take();
+                // It was about a renewal that had time; the next try is made at once.
+                state.trouble = None;
             }
             current
         });
         if given_up {
-            tracing::warn!("Weixin no longer honours the token; fetching another");
+            tracing::warn!("Weixin no longer honours the token; getting another");
             self.0.rejected.notify_one();
         }
         tokio::select! {
@@ -147,24 +183,31 @@ impl Tokens {
         }
     }
 
-    /// Keeps the token fresh until `stop`.
+    /// Keeps the token fresh until `stop`; where tickets are exchanged for it, also asks for them to be pushed.
     ///
     /// # Errors
     /// When the database's writer has ended.
-    pub async fn run(
-        self,
-        store: Store,
-        weixin: Weixin,
-        wakes: Wakes,
-        stop: CancellationToken,
-    ) -> Result<(), crate::store::StoreError> {
+    pub async fn run(self, store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
         let _ended = self.0.ended.clone().drop_guard();
-        renewal::Renewal::new(self, store, weixin, wakes).run(stop).await
+        match self.0.settings.source.clone() {
+            Source::Component(component) => {
+                let push = Push::new(self.clone(), (*component).clone(), store.clone());
+                let exchange = Exchange::new(*component, self.0.clock.clone(), store, wakes);
+                let renewal = Renewal::new(self, exchange);
+                tokio::try_join!(renewal.run(stop.clone()), push.run(stop)).map(|_| ())
+            }
+            Source::Owner(owner) => {
+                let guest = Guest::new(owner, self.0.clock.clone());
+                Renewal::new(self, guest).run(stop).await
+            }
+        }
     }
 
     fn publish(&self, token: Token) {
-        let token = Some(Arc::new(token));
-        self.0.state.send_replace(TokenState { token, trouble: None });
+        self.0.state.send_modify(|state| {
+            state.token = Some(Arc::new(token));
+            state.trouble = None;
+        });
     }
 
     fn complain(&self, trouble: Trouble) {
@@ -178,6 +221,16 @@ impl Tokens {
     /// The current token, or the expired one: what the next renewal is counted from.
     fn held(&self) -> Option<Arc<Token>> {
         self.0.state.borrow().token.clone()
+    }
+
+    /// What keeps us from having a new one, if anything does.
+    fn trouble(&self) -> Option<TroubleKind> {
+        self.0.state.borrow().trouble.as_ref().map(|trouble| trouble.kind)
+    }
+
+    /// The last token that was rejected.
+    fn refused(&self) -> Option<Arc<Token>> {
+        self.0.state.borrow().refused.clone()
     }
 
     fn now(&self) -> Timestamp {

@@ -1,6 +1,9 @@
 //! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
 
+mod callback;
 mod files;
+mod share;
+mod token;
 
 use anyhow::Context as _;
 use sqlx::SqliteConnection;
@@ -9,7 +12,7 @@ use super::database;
 use super::session::{Misconfigured, Session};
 use super::text::{message, span};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, TokenSource};
 use crate::store::{Access, desk};
 
 /// How old a ticket may be: Weixin pushes one every ten minutes and honours it for twelve hours (weixin-api.md 2.4).
@@ -29,8 +32,11 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
             .map_err(|error| anyhow::anyhow!(message(error))),
     )];
     if let Ok(config) = &config {
-        findings.push(("appsecret", files::appsecret(config)));
-        findings.push(("token cache", files::token_cache(config)));
+        findings.extend(token::lines(session, config).await);
+        if let Some(share) = &config.share {
+            findings.push(("sharing", share::socket(session, share).await));
+        }
+        findings.extend(callback::findings(config.callback.as_ref()).await);
         findings.extend(stored(session, config).await);
     }
     let mut wrong = 0;
@@ -58,11 +64,15 @@ async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Findin
         Ok(connection) => connection,
         Err(error) => return vec![("database", Err(error))],
     };
-    vec![
+    let mut findings = vec![
         ("database", written(&mut connection, config).await),
         ("SQLite", library(&mut connection).await),
-        ("ticket", ticket(&mut connection, session).await),
-    ]
+    ];
+    // A guest needs none.
+    if config.token.source == TokenSource::Component {
+        findings.push(("ticket", ticket(&mut connection, session, config).await));
+    }
+    findings
 }
 
 async fn written(connection: &mut SqliteConnection, config: &Config) -> Finding {
@@ -85,11 +95,15 @@ async fn library(connection: &mut SqliteConnection) -> Finding {
 }
 
 /// No ticket is no fault of the set-up: the first one comes up to ten minutes after Weixin was told where to push it.
-async fn ticket(connection: &mut SqliteConnection, session: &Session) -> Finding {
+async fn ticket(connection: &mut SqliteConnection, session: &Session, config: &Config) -> Finding {
     let Some(at) = desk::ticket_received_at(connection).await? else {
-        return Ok(
-            "none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned(),
-        );
+        let receives = config.callback.is_some();
+        let then = if receives {
+            ""
+        } else {
+            ", and whatever receives it inserts it"
+        };
+        return Ok(format!("none yet; Weixin pushes one every ten minutes{then}"));
     };
     let age = clock::parse(&at)
         .map(|at| clock::between(at, session.clock.now()))

@@ -51,7 +51,9 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
         ..Options::default()
     };
     let secrets = Secrets {
-        appsecret: AppSecret::parse(&settings.appsecret)?,
+        appsecret: Some(AppSecret::parse(&settings.appsecret)?),
+        bearer: None,
+        callback: None,
     };
     let appid = settings.appid.clone();
     let simulator = Simulator::start(settings)

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::database::{folder, missing};
 use super::secret;
 use super::session::{Misconfigured, Session};
-use crate::daemon::{self, Secrets};
+use crate::daemon;
 use crate::observability;
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
@@ -14,9 +14,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     observability::start(&session.env).map_err(|error| Misconfigured(error.to_string()))?;
     let config = session.config()?;
-    let secrets = Secrets {
-        appsecret: secret::appsecret(&config)?,
-    };
+    let secrets = secret::all(&config)?;
     let database = &config.database.path;
     if !folder(database).is_dir() {
         return Err(Misconfigured(missing(database)).into());

@@ -4,13 +4,35 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use secrecy::zeroize::Zeroizing;
 
 use super::session::Misconfigured;
-use crate::config::Config;
-use crate::credential::AppSecret;
+use crate::config::{Callback, Config, TokenSource};
+use crate::credential::{AesKey, AppSecret, Bearer, CallbackToken, NotACredential};
+use crate::daemon::{CallbackSecrets, Secrets};
 
 /// Permissions of people who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
+
+/// Reads all the secrets that the configuration needs, and no other.
+///
+/// # Errors
+/// [`Misconfigured`], as for each.
+pub(super) fn all(config: &Config) -> anyhow::Result<Secrets> {
+    let callback = config.callback.as_ref().map(callback).transpose()?;
+    Ok(match &config.token.source {
+        TokenSource::Component => Secrets {
+            appsecret: Some(appsecret(config)?),
+            bearer: None,
+            callback,
+        },
+        TokenSource::Url { bearer_file, .. } => Secrets {
+            appsecret: None,
+            bearer: bearer_file.as_deref().map(bearer).transpose()?,
+            callback,
+        },
+    })
+}
 
 /// Reads the `component_appsecret`.
 ///
@@ -18,12 +40,77 @@ const OTHERS: u32 = 0o007;
 /// [`Misconfigured`] when no file is named, it can't be read, holds no secret, or is open to everybody.
 pub(super) fn appsecret(config: &Config) -> anyhow::Result<AppSecret> {
     let file = config.component.secret_file()?;
-    let name = format!("{} (component.appsecret_file)", file.display());
+    read(file, "component.appsecret_file", "the secret", AppSecret::parse)
+}
+
+/// Reads what the program that owns the token wants to see.
+///
+/// # Errors
+/// [`Misconfigured`] when it can't be read, holds no credential, or is open to everybody.
+pub(super) fn bearer(file: &Path) -> anyhow::Result<Bearer> {
+    read(file, "token.bearer_file", "a credential", Bearer::parse)
+}
+
+fn read<T>(
+    file: &Path,
+    key: &str,
+    what: &str,
+    parse: impl Fn(&str) -> Result<T, NotACredential>,
+) -> anyhow::Result<T> {
+    let name = format!("{} ({key})", file.display());
+    let text = text(file, &name)?;
+    parse(&text).map_err(|error| Misconfigured(format!("{name} does not hold {what}: {error}")).into())
+}
+
+/// Reads what Weixin's push is signed and encrypted with.
+///
+/// # Errors
+/// As for [`appsecret`].
+pub(super) fn callback(config: &Callback) -> anyhow::Result<CallbackSecrets> {
+    Ok(CallbackSecrets {
+        token: callback_token(config)?,
+        aes_key: aes_key(config.aes_key_file()?, "callback.aes_key_file")?,
+        previous_aes_key: previous_aes_key(config)?,
+    })
+}
+
+/// Reads the token of the push's signature.
+///
+/// # Errors
+/// As for [`appsecret`].
+pub(super) fn callback_token(config: &Callback) -> anyhow::Result<CallbackToken> {
+    let file = config.token_file()?;
+    let name = format!("{} (callback.token_file)", file.display());
+    let text = text(file, &name)?;
+    CallbackToken::parse(&text).map_err(|error| Misconfigured(format!("{name}: {error}")).into())
+}
+
+/// Reads an EncodingAESKey.
+///
+/// # Errors
+/// As for [`appsecret`].
+pub(super) fn aes_key(file: &Path, key: &str) -> anyhow::Result<AesKey> {
+    let name = format!("{} ({key})", file.display());
+    let text = text(file, &name)?;
+    AesKey::parse(&text).map_err(|error| Misconfigured(format!("{name}: {error}")).into())
+}
+
+/// Reads the EncodingAESKey before the current one, if one is named.
+///
+/// # Errors
+/// As for [`appsecret`].
+pub(super) fn previous_aes_key(config: &Callback) -> anyhow::Result<Option<AesKey>> {
+    let file = config.previous_aes_key_file.as_deref();
+    file.map(|file| aes_key(file, "callback.previous_aes_key_file"))
+        .transpose()
+}
+
+/// The text of a file that is closed to everybody else; wiped when it is dropped.
+fn text(file: &Path, name: &str) -> anyhow::Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Misconfigured(format!("{name} cannot be read: {error}")))?;
     ours_alone(file)?;
-    AppSecret::parse(&text)
-        .map_err(|error| Misconfigured(format!("{name} does not hold the secret: {error}")).into())
+    Ok(Zeroizing::new(text))
 }
 
 /// Refuses a file that everybody on this machine may use.

@@ -192,6 +192,11 @@ impl Settings {
         }
     }
 
+    /// Whether a key was given, whatever its value.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
     /// The value of a key; `None` when it is not given, or not allowed (which is noted).
     pub(super) fn get<T>(&mut self, key: &str, parse: impl Fn(&Setting) -> Result<T, String>) -> Option<T> {
         debug_assert!(KEYS.contains(&key), "{key}");

@@ -15,8 +15,37 @@ struct Case {
     bad: (&'static str, &'static str),
 }
 
+fn callback(config: &Config, read: fn(&Callback) -> String) -> String {
+    config.callback.as_ref().map_or_else(|| "off".to_owned(), read)
+}
+
 fn kept(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), duration_text)
+}
+
+/// Who owns the token, where it is, the file of the credential.
+fn source(config: &Config) -> (String, String, String) {
+    let none = || "none".to_owned();
+    match &config.token.source {
+        TokenSource::Component => ("component".to_owned(), none(), none()),
+        TokenSource::Url { url, bearer_file } => {
+            let url = match url {
+                OwnerUrl::Http(url) => url.to_string(),
+                OwnerUrl::Socket(path) => format!("unix:{}", path.display()),
+            };
+            let file = bearer_file
+                .as_ref()
+                .map_or_else(none, |file| file.display().to_string());
+            ("url".to_owned(), url, file)
+        }
+    }
+}
+
+fn shared(config: &Config) -> (String, String) {
+    match &config.share {
+        None => ("off".to_owned(), "off".to_owned()),
+        Some(share) => (share.socket.display().to_string(), format!("{:o}", share.mode)),
+    }
 }
 
 #[rustfmt::skip]
@@ -29,11 +58,33 @@ fn cases() -> Vec<Case> {
         Case { key: "database.url", read: |c| c.database.path.display().to_string(),
                default: "/var/lib/staticstored/queue.db",
                set: (r#""sqlite:q.db""#, "sqlite:q.db", "q.db"), bad: (r#""sqlite::memory:""#, "not :memory:") },
+        Case { key: "token.source", read: |c| source(c).0, default: "component",
+               set: (r#""url""#, "url", "url"), bad: (r#""file""#, "\"component\" or \"url\"") },
+        Case { key: "token.url", read: |c| source(c).1, default: "none",
+               set: (r#""http://127.0.0.1/t""#, "http://127.0.0.1/t", "http://127.0.0.1/t"),
+               bad: (r#""http://10.0.0.1/t""#, "http to a loopback address") },
+        Case { key: "token.bearer_file", read: |c| source(c).2, default: "none",
+               set: (r#""/b""#, "/b", "/b"), bad: ("1", "path of a file") },
         Case { key: "token.cache_file", read: |c| c.token.cache_file.display().to_string(),
                default: "/var/lib/staticstored/token.json",
                set: (r#""/t""#, "/t", "/t"), bad: ("1", "path of a file") },
         Case { key: "token.renew_before", read: |c| duration_text(c.token.renew_before), default: "10m",
                set: (r#""110m""#, "110m", "110m"), bad: (r#""111m""#, "from 1ms to 110m") },
+        Case { key: "callback.listen", read: |c| callback(c, |c| c.listen.to_string()), default: "off",
+               set: (r#""[::1]:1""#, "[::1]:1", "[::1]:1"), bad: (r#""8080""#, "an IP address and a port") },
+        Case { key: "callback.path", read: |c| callback(c, |c| c.path.clone()), default: "off",
+               set: (r#""/w""#, "/w", "/w"), bad: (r#""/{w}""#, "a path such as /weixin/callback") },
+        Case { key: "callback.token_file", read: |c| callback(c, |c| format!("{:?}", c.token_file)), default: "off",
+               set: (r#""/t""#, "/t", "Some(\"/t\")"), bad: ("1", "path of a file") },
+        Case { key: "callback.aes_key_file", read: |c| callback(c, |c| format!("{:?}", c.aes_key_file)), default: "off",
+               set: (r#""/k""#, "/k", "Some(\"/k\")"), bad: ("1", "path of a file") },
+        Case { key: "callback.previous_aes_key_file",
+               read: |c| callback(c, |c| format!("{:?}", c.previous_aes_key_file)), default: "off",
+               set: (r#""/k""#, "/k", "Some(\"/k\")"), bad: ("1", "path of a file") },
+        Case { key: "share.socket", read: |c| shared(c).0, default: "off",
+               set: (r#""/s""#, "/s", "/s"), bad: (r#""""#, "path of a socket, of at most 96 bytes") },
+        Case { key: "share.mode", read: |c| shared(c).1, default: "off",
+               set: (r#""0600""#, "0600", "600"), bad: (r#""0666""#, "without any for others") },
         Case { key: "api.base_url", read: |c| c.api.base_url.to_string(), default: "https://api.weixin.qq.com/",
                set: (r#""http://127.0.0.1:1/""#, "http://127.0.0.1:1", "http://127.0.0.1:1/"),
                bad: (r#""http://api.weixin.qq.com""#, "only to a loopback address") },
@@ -73,25 +124,30 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The keys that are only checked, because this version has no use for them.
-const LATER: [&str; 10] = [
-    "token.source",
-    "token.url",
-    "token.bearer_file",
-    "callback.listen",
-    "callback.path",
-    "callback.token_file",
-    "callback.aes_key_file",
-    "callback.previous_aes_key_file",
-    "share.socket",
-    "share.mode",
-];
-
 fn file(key: &str, value: &str) -> String {
     let (section, name) = key.split_once('.').unwrap();
     match section {
         "component" if name == "appid" => format!("[component]\nappid = {value}"),
+        // These make sense only beside others.
+        "token" if name == "source" => {
+            format!("[component]\nappid = \"wx1\"\n[token]\nurl = \"unix:/o\"\nsource = {value}")
+        }
+        "token" if name == "url" => {
+            format!("[component]\nappid = \"wx1\"\n[token]\nsource = \"url\"\nurl = {value}")
+        }
+        "token" if name == "bearer_file" => {
+            format!(
+                "[component]\nappid = \"wx1\"\n[token]\nsource = \"url\"\nurl = \"unix:/o\"\nbearer_file = {value}"
+            )
+        }
+        "share" if name == "mode" => {
+            format!("[component]\nappid = \"wx1\"\n[share]\nsocket = \"/s\"\nmode = {value}")
+        }
         "component" => format!("[component]\nappid = \"wx1\"\n{name} = {value}"),
+        // The other keys of the section mean something only then.
+        "callback" if name != "listen" => {
+            format!("[component]\nappid = \"wx1\"\n[callback]\nlisten = \"127.0.0.1:1\"\n{name} = {value}")
+        }
         _ => format!("[component]\nappid = \"wx1\"\n[{section}]\n{name} = {value}"),
     }
 }
@@ -111,7 +167,7 @@ const LEAST: &str = "[component]\nappid = \"wx1\"";
 
 #[test]
 fn every_key_has_a_case() {
-    let tested: Vec<_> = cases().iter().map(|case| case.key).chain(LATER).collect();
+    let tested: Vec<_> = cases().iter().map(|case| case.key).collect();
     assert_eq!(tested.len(), KEYS.len());
     assert!(KEYS.iter().all(|key| tested.contains(key)), "{tested:?}");
 }
@@ -245,6 +301,44 @@ fn the_secret_is_found_by_its_key_or_through_systemd_and_the_error_says_both() {
 }
 
 #[test]
+fn the_push_receiver_finds_its_secrets_by_their_keys_or_through_systemd_and_is_off_without_an_address() {
+    let on = file("callback.listen", "\"127.0.0.1:8019\"");
+    let neither = Config::parse(&on, &Environment::new()).unwrap().callback.unwrap();
+    assert_eq!(neither.path, "/weixin/callback");
+    assert_eq!(neither.previous_aes_key_file, None);
+    for (told, key, name) in [
+        (
+            neither.token_file().unwrap_err(),
+            "callback.token_file",
+            "callback_token",
+        ),
+        (
+            neither.aes_key_file().unwrap_err(),
+            "callback.aes_key_file",
+            "encoding_aes_key",
+        ),
+    ] {
+        let told = told.to_string();
+        assert!(
+            told.starts_with(key) && told.contains(&format!("LoadCredential={name}:FILE")),
+            "{told}"
+        );
+    }
+    let env = variables(&[("CREDENTIALS_DIRECTORY", "/run/c")]);
+    let passed = Config::parse(&on, &env).unwrap().callback.unwrap();
+    assert_eq!(passed.token_file().unwrap(), Path::new("/run/c/callback_token"));
+    assert_eq!(
+        passed.aes_key_file().unwrap(),
+        Path::new("/run/c/encoding_aes_key")
+    );
+    assert_eq!(passed.previous_aes_key_file, None);
+    assert_eq!(Config::parse(LEAST, &env).unwrap().callback, None);
+    // What stands there is checked all the same.
+    let off = format!("{LEAST}\n[callback]\npath = \"w\"");
+    assert!(complaint(&off, &env).starts_with("callback.path = "));
+}
+
+#[test]
 fn the_token_is_kept_beside_the_database() {
     for (url, expected) in [
         ("sqlite:q.db", "./token.json"),
@@ -327,54 +421,52 @@ fn a_duration_is_written_as_it_is_read() {
 }
 
 #[test]
-fn what_this_version_lacks_is_refused_when_it_is_turned_on() {
-    for (key, value) in [
-        ("token.source", "\"url\""),
-        ("callback.listen", "\"127.0.0.1:1\""),
-        ("share.socket", "\"/s\""),
-    ] {
-        let told = complaint(&file(key, value), &Environment::new());
+fn another_owner_needs_a_url_and_nothing_of_it_is_taken_without_one() {
+    let token = |lines: &str| format!("{LEAST}\n[token]\n{lines}");
+    let told = complaint(&token("source = \"url\""), &Environment::new());
+    assert_eq!(told, "token.url is required with token.source = \"url\"");
+    for line in ["url = \"unix:/s\"", "bearer_file = \"/s\""] {
+        let told = complaint(&token(line), &Environment::new());
         assert!(
-            told.starts_with(key) && told.contains("this version does not have"),
-            "{told}"
-        );
-        let name = variable(key);
-        let told = complaint(LEAST, &variables(&[(name.as_str(), value.trim_matches('"'))]));
-        assert!(
-            told.contains(&name) && told.contains("this version does not have"),
+            told.starts_with("token.") && told.contains("unless token.source"),
             "{told}"
         );
     }
-    let told = complaint(&file("token.url", "\"unix:/s\""), &Environment::new());
+    let told = complaint(
+        &token("source = \"url\"\nurl = \"https://u:canary@h/\""),
+        &Environment::new(),
+    );
     assert!(
-        told.starts_with("token.url") && told.contains("unless token.source"),
+        told.starts_with("token.url = ") && !told.contains("canary"),
         "{told}"
     );
+    for url in ["unix:relative", "https://h/?a=b", "ftp://h", "/path", ""] {
+        let told = complaint(
+            &token(&format!("source = \"url\"\nurl = {url:?}")),
+            &Environment::new(),
+        );
+        assert!(
+            told.starts_with("token.url = ") && told.contains("unix:/path/to.sock"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
-fn what_this_version_lacks_is_checked_all_the_same() {
-    for (key, good, bad) in [
-        ("token.source", "\"component\"", "\"file\""),
-        ("callback.path", "\"/w\"", "\"w\""),
-        ("callback.token_file", "\"/w\"", "1"),
-        ("callback.aes_key_file", "\"/w\"", "1"),
-        ("callback.previous_aes_key_file", "\"/w\"", "1"),
-        ("share.mode", "\"0600\"", "\"0666\""),
-    ] {
-        Config::parse(&file(key, good), &Environment::new()).unwrap();
-        let told = complaint(&file(key, bad), &Environment::new());
-        assert!(told.starts_with(&format!("{key} = ")), "{told}");
+fn the_socket_is_for_the_group_by_default_and_never_the_owners_own() {
+    let config = Config::parse(&file("share.socket", "\"/s\""), &Environment::new()).unwrap();
+    assert_eq!(config.share.unwrap().mode, 0o660);
+    let own = format!("{LEAST}\n[token]\nsource = \"url\"\nurl = \"unix:/s\"\n[share]\nsocket = \"/s\"");
+    let told = complaint(&own, &Environment::new());
+    assert!(
+        told.starts_with("share.socket = ") && told.contains("token.url"),
+        "{told}"
+    );
+    for bad in [format!("/{}", "x".repeat(96)), "/".to_owned(), "/a/..".to_owned()] {
+        let told = complaint(&file("share.socket", &format!("{bad:?}")), &Environment::new());
+        assert!(told.starts_with("share.socket = "), "{told}");
     }
-    for (key, bad) in [
-        ("token.url", "\"http://10.0.0.1/\""),
-        ("token.bearer_file", "1"),
-        ("callback.listen", "\"8080\""),
-        ("share.socket", "1"),
-    ] {
-        assert!(
-            complaint(&file(key, bad), &Environment::new()).contains("): must be "),
-            "{key}"
-        );
-    }
+    // Checked also while nothing is shared.
+    let told = complaint(&format!("{LEAST}\n[share]\nmode = \"0777\""), &Environment::new());
+    assert!(told.starts_with("share.mode = "), "{told}");
 }

@@ -1,7 +1,7 @@
 //! What a value may be: a parser for each kind, which answers with the type or with what is allowed.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -240,17 +240,87 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, String> {
     })
 }
 
+/// Where the program is that owns the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerUrl {
+    /// `https`, or `http` on a loopback address: the resource that a GET reads the token from.
+    Http(Url),
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
 /// A URL that another program's token is read from.
-pub(super) fn token_url(setting: &Setting) -> Result<String, String> {
+pub(super) fn owner_url(setting: &Setting) -> Result<OwnerUrl, String> {
     let text = setting.text().unwrap_or_default();
-    let socket = text
-        .strip_prefix("unix:")
-        .is_some_and(|path| path.starts_with('/'));
-    if socket || parse_url(text).is_some_and(|url| is_private(&url)) {
-        Ok(text.to_owned())
-    } else {
-        Err("an https URL, http to a loopback address, or unix:/path/to.sock".to_owned())
+    let socket = text.strip_prefix("unix:").filter(|path| path.starts_with('/'));
+    let plain = |url: &Url| is_private(url) && url.username().is_empty() && url.password().is_none();
+    match socket {
+        Some(path) => Some(OwnerUrl::Socket(path.into())),
+        None => parse_url(text).filter(plain).map(OwnerUrl::Http),
     }
+    .ok_or_else(|| {
+        "an https URL without user, query and fragment, http to a loopback address, or unix:/path/to.sock"
+            .to_owned()
+    })
+}
+
+/// Who fetches the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    #[default]
+    Component,
+    Url,
+}
+
+/// `token.source`
+pub(super) fn token_source(setting: &Setting) -> Result<Source, String> {
+    match setting.text() {
+        Some("component") => Ok(Source::Component),
+        Some("url") => Ok(Source::Url),
+        _ => Err("\"component\" or \"url\"".to_owned()),
+    }
+}
+
+/// The longest path of a socket, in bytes. The kernel takes 107; the socket is made under another name beside it.
+const LONGEST_SOCKET: usize = 96;
+
+/// The path of a socket.
+pub(super) fn socket(setting: &Setting) -> Result<PathBuf, String> {
+    let fits = |path: &PathBuf| path.as_os_str().len() <= LONGEST_SOCKET && path.file_name().is_some();
+    path(setting)
+        .ok()
+        .filter(fits)
+        .ok_or_else(|| format!("the path of a socket, of at most {LONGEST_SOCKET} bytes"))
+}
+
+/// Octal, as for chmod; others get nothing, or anybody on the machine could read the token.
+pub(super) fn mode(setting: &Setting) -> Result<u32, String> {
+    let octal =
+        |text: &&str| (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = setting
+        .text()
+        .filter(octal)
+        .and_then(|text| u32::from_str_radix(text, 8).ok());
+    mode.filter(|mode| *mode <= 0o777 && mode & 0o007 == 0)
+        .ok_or_else(|| "octal permissions without any for others, such as \"0660\"".to_owned())
+}
+
+/// An address to listen on.
+pub(super) fn address(setting: &Setting) -> Result<SocketAddr, String> {
+    let address = setting.text().and_then(|text| text.parse().ok());
+    address.ok_or_else(|| "an IP address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+/// The path of a URL, of characters that mean nothing to whoever routes it.
+pub(super) fn url_path(setting: &Setting) -> Result<String, String> {
+    let plain = |text: &&str| {
+        text.starts_with('/')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    };
+    let text = setting.text().filter(plain).map(str::to_owned);
+    text.ok_or_else(|| "a path such as /weixin/callback, of A-Z a-z 0-9 / - . _ ~".to_owned())
 }
 
 /// A proxy.

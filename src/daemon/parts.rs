@@ -1,22 +1,28 @@
 //! The parts from the configuration, and the loops that run on them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::vitals::Reporter;
+use crate::callback::Callback;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::credential::AppSecret;
+use crate::config::{Config, OwnerUrl, TokenSource};
+use crate::credential::{AesKey, AppSecret, Bearer, CallbackToken};
 use crate::housekeeping::{self, HousekeepingError, Retention};
 use crate::line::{Limits, Line};
 use crate::outcome::{Backoff, Confirm, Policy};
+use crate::owner::{self, Owner, OwnerBuildError};
 use crate::provisioner::{self, LaneError, Provisioner};
+use crate::reception;
 use crate::request::Call;
+use crate::share::{self, ShareError, Socket};
 use crate::store::{self, Access, Identity, Store, StoreError};
-use crate::token::{self, Tokens};
+use crate::token::{self, Cache, Tokens};
 use crate::wake::Watch;
 use crate::weixin::{self, BuildError, Weixin};
 
@@ -29,12 +35,29 @@ pub enum DaemonError {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] BuildError),
+    /// The HTTP client for the owner of the token.
+    #[error(transparent)]
+    Owner(#[from] OwnerBuildError),
+    /// We are to fetch the token, and have not been given the secret.
+    #[error("there is no component_appsecret to fetch the token with")]
+    NoSecret,
+    /// Nobody can be listened to.
+    #[error("callback.listen: {address} cannot be listened on: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A loop ended by itself.
     #[error(transparent)]
     Lane(#[from] LaneError),
     /// Housekeeping ended by itself.
     #[error(transparent)]
     Housekeeping(#[from] HousekeepingError),
+    /// The socket that the token is shared on. (Not transparent: the exit status is found among the causes.)
+    #[error("{0}")]
+    Share(#[from] ShareError),
     /// The watch on the database ended.
     #[error("the database can no longer be watched for commits")]
     Watch(#[source] sqlx::Error),
@@ -44,10 +67,25 @@ pub enum DaemonError {
 }
 
 /// What the configuration names only by file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    /// The `component_appsecret`.
-    pub appsecret: AppSecret,
+    /// The `component_appsecret`; needed unless another program owns the token.
+    pub appsecret: Option<AppSecret>,
+    /// What the program that owns the token wants to see.
+    pub bearer: Option<Bearer>,
+    /// Those of the push receiver; without them it is off.
+    pub callback: Option<CallbackSecrets>,
+}
+
+/// What Weixin's push is signed and encrypted with.
+#[derive(Clone, Debug)]
+pub struct CallbackSecrets {
+    /// The token of the signature.
+    pub token: CallbackToken,
+    /// The EncodingAESKey.
+    pub aes_key: AesKey,
+    /// The EncodingAESKey before it, while it is being changed.
+    pub previous_aes_key: Option<AesKey>,
 }
 
 /// What the loops share.
@@ -57,6 +95,35 @@ pub(super) struct Parts {
     tokens: Tokens,
     line: Line,
     clock: Clock,
+    /// Until its loop is started.
+    reception: Option<Reception>,
+}
+
+/// The push receiver, listening, though nobody is answered yet.
+struct Reception {
+    listener: TcpListener,
+    path: String,
+    callback: Callback,
+}
+
+impl Reception {
+    async fn listen(config: &Config, secrets: Option<CallbackSecrets>) -> Result<Option<Self>, DaemonError> {
+        let (Some(settings), Some(secrets)) = (&config.callback, secrets) else {
+            return Ok(None);
+        };
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).await;
+        Ok(Some(Self {
+            listener: listener.map_err(|source| DaemonError::Listen { address, source })?,
+            path: settings.path.clone(),
+            callback: Callback::new(
+                config.component.appid.clone(),
+                secrets.token,
+                secrets.aes_key,
+                secrets.previous_aes_key,
+            ),
+        }))
+    }
 }
 
 impl Parts {
@@ -67,6 +134,11 @@ impl Parts {
         writers: &TaskTracker,
     ) -> Result<Self, DaemonError> {
         let store = Store::open(&config.database.path, writers).await?;
+        let Secrets {
+            appsecret,
+            bearer,
+            callback,
+        } = secrets;
         let weixin = Weixin::new(&weixin::Settings {
             base_url: config.api.base_url.clone(),
             proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),
@@ -76,11 +148,8 @@ impl Parts {
         })?;
         let tokens = Tokens::new(
             token::Settings {
-                appid: config.component.appid.clone(),
-                secret: secrets.appsecret,
+                source: source(config, appsecret, bearer, &weixin)?,
                 renew_before: config.token.renew_before,
-                cache_file: config.token.cache_file.clone(),
-                api: config.api.base_url.to_string(),
             },
             clock.clone(),
         );
@@ -90,13 +159,59 @@ impl Parts {
             describes_per_second: config.api.describes_per_second,
         };
         let line = Line::new(limits, clock.clone());
+        let reception = Reception::listen(config, callback).await?;
         Ok(Self {
             store,
             weixin,
             tokens,
             line,
             clock,
+            reception,
         })
+    }
+}
+
+/// Where the token comes from.
+fn source(
+    config: &Config,
+    appsecret: Option<AppSecret>,
+    bearer: Option<Bearer>,
+    weixin: &Weixin,
+) -> Result<token::Source, DaemonError> {
+    Ok(match &config.token.source {
+        TokenSource::Component => token::Source::Component(Box::new(token::Component {
+            weixin: weixin.clone(),
+            appid: config.component.appid.clone(),
+            secret: appsecret.ok_or(DaemonError::NoSecret)?,
+            cache: cache(config),
+        })),
+        TokenSource::Url { url, .. } => {
+            token::Source::Owner(Owner::new(&owner_settings(config, url, bearer))?)
+        }
+    })
+}
+
+/// Where the token outlives a restart.
+#[must_use]
+pub fn cache(config: &Config) -> Cache {
+    Cache {
+        file: config.token.cache_file.clone(),
+        appid: config.component.appid.clone(),
+        api: config.api.base_url.to_string(),
+    }
+}
+
+/// How the program that owns the token is asked.
+#[must_use]
+pub fn owner_settings(config: &Config, url: &OwnerUrl, bearer: Option<Bearer>) -> owner::Settings {
+    owner::Settings {
+        address: match url {
+            OwnerUrl::Http(url) => owner::Address::Http(url.clone()),
+            OwnerUrl::Socket(path) => owner::Address::Socket(path.clone()),
+        },
+        bearer,
+        connect_timeout: config.api.connect_timeout,
+        request_timeout: config.api.request_timeout,
     }
 }
 
@@ -141,7 +256,7 @@ impl Ended {
 
 impl Loops {
     pub(super) async fn start(
-        parts: &Parts,
+        parts: &mut Parts,
         config: &Config,
         identity: Identity,
         stop: &CancellationToken,
@@ -184,10 +299,21 @@ impl Loops {
         // What somebody has paused is not called before the first look at it.
         reporter.look_at_paused().await?;
         loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
-        loops.spawn(
-            "token",
-            tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()),
-        );
+        loops.spawn("token", tokens.run(store.clone(), wakes.clone(), stop.clone()));
+        if let Some(Reception {
+            listener,
+            path,
+            callback,
+        }) = parts.reception.take()
+        {
+            let needs = reception::Parts {
+                path,
+                callback,
+                store: store.clone(),
+                clock: clock.clone(),
+            };
+            loops.spawn("reception", reception::run(listener, needs, stop.clone()));
+        }
         for call in Call::ALL {
             loops.spawn(
                 call.as_str(),
@@ -201,6 +327,12 @@ impl Loops {
         let watch = watch.run(stop.clone());
         loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
         Ok(loops)
+    }
+
+    /// Shares the token.
+    pub(super) fn share(&self, socket: Socket, parts: &Parts, stop: &CancellationToken) {
+        let (tokens, clock) = (parts.tokens.clone(), parts.clock.clone());
+        self.spawn("share", share::run(socket, tokens, clock, stop.clone()));
     }
 
     fn spawn<E: Into<DaemonError> + Send + 'static>(

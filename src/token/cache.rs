@@ -6,16 +6,26 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
 use crate::clock::{Timestamp, parse, text};
 use crate::credential::Token;
 
 /// A cache file is no larger than this, in bytes.
 const LARGEST: u64 = 8 * 1024;
+
+/// Where a token is kept, and whose it must be.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The file.
+    pub file: PathBuf,
+    /// The platform's `component_appid`.
+    pub appid: String,
+    /// The API it is for: a token of the simulator is none of Weixin's.
+    pub api: String,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Cached {
@@ -26,72 +36,75 @@ struct Cached {
     expires_at: String,
 }
 
-/// Reads the token, where there is one of this platform that is still live.
-pub(super) fn load(settings: &Settings, now: Timestamp) -> Option<Token> {
-    let path = &settings.cache_file;
-    let cached = match read(path) {
-        Ok(cached) => cached,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            // serde_json's own words could quote the token.
-            let error = if error.kind() == io::ErrorKind::InvalidData {
-                "it is no cache file".into()
-            } else {
-                error.to_string()
-            };
-            tracing::warn!(path = %path.display(), error, "the token's cache file cannot be used; a token is fetched");
+impl Cache {
+    /// Reads the token, where there is one of this platform that is still live.
+    #[must_use]
+    pub fn load(&self, now: Timestamp) -> Option<Token> {
+        let path = &self.file;
+        let cached = match read(path) {
+            Ok(cached) => cached,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                // serde_json's own words could quote the token.
+                let error = if error.kind() == io::ErrorKind::InvalidData {
+                    "it is no cache file".into()
+                } else {
+                    error.to_string()
+                };
+                tracing::warn!(path = %path.display(), error, "the token's cache file cannot be used; a token is fetched");
+                return None;
+            }
+        };
+        if cached.component_appid != self.appid || cached.api != self.api {
+            tracing::warn!(path = %path.display(), "the token's cache file belongs to another platform; a token is fetched");
             return None;
         }
-    };
-    if cached.component_appid != settings.appid || cached.api != settings.api {
-        tracing::warn!(path = %path.display(), "the token's cache file belongs to another platform; a token is fetched");
-        return None;
+        let (obtained_at, expires_at) = (parse(&cached.obtained_at)?, parse(&cached.expires_at)?);
+        // A clock that was set back would make an old token look young.
+        let live = obtained_at <= now && now < expires_at;
+        Token::new(&cached.component_access_token, obtained_at, expires_at)
+            .ok()
+            .filter(|_| live)
     }
-    let (obtained_at, expires_at) = (parse(&cached.obtained_at)?, parse(&cached.expires_at)?);
-    // A clock that was set back would make an old token look young.
-    let live = obtained_at <= now && now < expires_at;
-    Token::new(&cached.component_access_token, obtained_at, expires_at)
-        .ok()
-        .filter(|_| live)
+
+    /// Writes the token.
+    pub(super) fn save(&self, token: &Token) -> io::Result<()> {
+        let cached = Cached {
+            component_appid: self.appid.clone(),
+            api: self.api.clone(),
+            component_access_token: token.expose().to_owned(),
+            obtained_at: text(token.obtained_at),
+            expires_at: text(token.expires_at),
+        };
+        let path = &self.file;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = Path::new(&temporary);
+        // One that a crash left may have any mode.
+        match fs::remove_file(temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(temporary)?;
+        file.write_all(&serde_json::to_vec(&cached)?)?;
+        file.sync_all()?;
+        fs::rename(temporary, path)?;
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        File::open(directory)?.sync_all()
+    }
 }
 
 fn read(path: &Path) -> io::Result<Cached> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// Writes the token.
-pub(super) fn save(settings: &Settings, token: &Token) -> io::Result<()> {
-    let cached = Cached {
-        component_appid: settings.appid.clone(),
-        api: settings.api.clone(),
-        component_access_token: token.expose().to_owned(),
-        obtained_at: text(token.obtained_at),
-        expires_at: text(token.expires_at),
-    };
-    let path = &settings.cache_file;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = Path::new(&temporary);
-    // One that a crash left may have any mode.
-    match fs::remove_file(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(temporary)?;
-    file.write_all(&serde_json::to_vec(&cached)?)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)?;
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -101,16 +114,13 @@ mod tests {
 
     use super::*;
     use crate::clock::after;
-    use crate::credential::AppSecret;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn settings(directory: &Path) -> Settings {
-        Settings {
+    fn cache(directory: &Path) -> Cache {
+        Cache {
+            file: directory.join("token.json"),
             appid: "wx1".into(),
-            secret: AppSecret::parse("secret").unwrap(),
-            renew_before: Duration::from_secs(600),
-            cache_file: directory.join("token.json"),
             api: "https://api.weixin.qq.com".into(),
         }
     }
@@ -122,20 +132,20 @@ mod tests {
     #[test]
     fn a_live_token_outlives_a_restart_in_a_file_that_only_its_owner_reads() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = settings(directory.path());
+        let cache = cache(directory.path());
         fs::write(directory.path().join("token.json.new"), "left by a crash").unwrap();
-        save(&settings, &token()).unwrap();
+        cache.save(&token()).unwrap();
         assert_eq!(
-            fs::metadata(&settings.cache_file).unwrap().permissions().mode() & 0o777,
+            fs::metadata(&cache.file).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert!(load(&settings, NOW).unwrap().is(&token()));
+        assert!(cache.load(NOW).unwrap().is(&token()));
         assert!(
-            load(&settings, after(NOW, Duration::from_secs(7200))).is_none(),
+            cache.load(after(NOW, Duration::from_secs(7200))).is_none(),
             "expired"
         );
         assert!(
-            load(&settings, NOW - Duration::from_secs(1)).is_none(),
+            cache.load(NOW - Duration::from_secs(1)).is_none(),
             "the clock was set back"
         );
     }
@@ -143,32 +153,22 @@ mod tests {
     #[test]
     fn a_torn_or_foreign_cache_file_counts_as_none() {
         let directory = tempfile::tempdir().unwrap();
-        let ours = settings(directory.path());
-        save(&ours, &token()).unwrap();
-        assert!(
-            load(
-                &Settings {
-                    appid: "wx2".into(),
-                    ..ours.clone()
-                },
-                NOW
-            )
-            .is_none()
-        );
-        assert!(
-            load(
-                &Settings {
-                    api: "http://127.0.0.1:1".into(),
-                    ..ours.clone()
-                },
-                NOW
-            )
-            .is_none()
-        );
-        let whole = fs::read(&ours.cache_file).unwrap();
-        fs::write(&ours.cache_file, &whole[..whole.len() / 2]).unwrap();
-        assert!(load(&ours, NOW).is_none());
-        fs::remove_file(&ours.cache_file).unwrap();
-        assert!(load(&ours, NOW).is_none());
+        let ours = cache(directory.path());
+        ours.save(&token()).unwrap();
+        let another = Cache {
+            appid: "wx2".into(),
+            ..ours.clone()
+        };
+        let elsewhere = Cache {
+            api: "http://127.0.0.1:1".into(),
+            ..ours.clone()
+        };
+        assert!(another.load(NOW).is_none() && elsewhere.load(NOW).is_none());
+        assert!(ours.load(NOW).is_some());
+        let whole = fs::read(&ours.file).unwrap();
+        fs::write(&ours.file, &whole[..whole.len() / 2]).unwrap();
+        assert!(ours.load(NOW).is_none());
+        fs::remove_file(&ours.file).unwrap();
+        assert!(ours.load(NOW).is_none());
     }
 }

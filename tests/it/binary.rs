@@ -3,10 +3,13 @@
 mod disk;
 mod exits;
 mod feeders;
+mod guest;
 mod kill;
 mod life;
 mod modes;
+mod push;
 mod secrets;
+mod share;
 mod storm;
 mod user;
 
@@ -34,6 +37,8 @@ struct Station {
     outside: tempfile::TempDir,
     /// Variables of the daemon's environment beyond the configuration.
     variables: Vec<(&'static str, String)>,
+    /// How many files the daemon may have open; none: as many as we may.
+    open_files: Option<usize>,
 }
 
 impl Station {
@@ -49,16 +54,46 @@ impl Station {
             appsecret.clone_from(&options.appsecret);
         })
         .await;
-        let outside = tempfile::tempdir().unwrap();
+        let station = Self::of(world);
+        private(&station.write("appsecret", &appsecret));
+        station
+    }
+
+    /// Without an appsecret.
+    fn of(world: World) -> Self {
         let station = Self {
             world,
             daemon: None,
-            outside,
+            outside: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
+            open_files: None,
         };
         station.write("config.toml", QUICK);
-        private(&station.write("appsecret", &appsecret));
         station
+    }
+
+    /// Shares the token, from the next start on; returns the socket.
+    fn share(&mut self) -> PathBuf {
+        let socket = self.path("token.sock");
+        self.world.set("share.socket", socket.to_str().unwrap());
+        socket
+    }
+
+    /// A guest of the daemon that shares its token on `socket`: at the same Weixin, without appsecret or ticket.
+    async fn guest_at(&self, socket: &Path) -> Self {
+        let mut guest = Self::of(self.world.beside().await);
+        guest.world.set("token.source", "url");
+        guest
+            .world
+            .set("token.url", &format!("unix:{}", socket.display()));
+        guest
+    }
+
+    /// Waits until the daemon has a token.
+    async fn has_token(&self) {
+        self.world
+            .wait_for("SELECT token_expires_at IS NOT NULL FROM service", &["1"])
+            .await;
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -72,7 +107,14 @@ impl Station {
 
     /// The program with our configuration and none of the environment but that.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match self.open_files {
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), PROGRAM]);
+                shell
+            }
+            None => Command::new(PROGRAM),
+        };
         command
             .env_clear()
             .envs(self.world.environment())

@@ -9,13 +9,15 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use sqlx::SqliteConnection;
+use staticstored::callback::Refusal;
 use staticstored::cli::{self, Cli};
-use staticstored::config::{LONGEST_RENEW_BEFORE, duration_text};
+use staticstored::config::{Config, LONGEST_RENEW_BEFORE, duration_text};
 use staticstored::simulator::scenario;
 use staticstored::store::{self, Access, desk};
 use staticstored::weixin::errcode;
+use staticstored::{owner, share};
 
-const README: &str = include_str!("../../README.md");
+pub const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 const PERFORMANCE: &str = include_str!("../../docs/PERFORMANCE.md");
@@ -26,7 +28,7 @@ const EXAMPLE: &str = include_str!("../../deploy/staticstored.toml.example");
 const NOT_THE_PROGRAM: [&str; 8] = ["-u", "-o", "-g", "-aG", "--now", "edit", "start", "restart"];
 
 /// The blocks between fences of this language, without their indentation.
-fn fenced(text: &str, language: &str) -> Vec<String> {
+pub fn fenced(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim_start);
     while lines.by_ref().any(|line| line == format!("```{language}")) {
@@ -191,6 +193,19 @@ fn every_key_that_is_named_is_in_the_example_configuration() {
 }
 
 #[test]
+fn a_part_of_the_configuration_that_is_shown_is_taken() {
+    let env = [("CREDENTIALS_DIRECTORY".to_owned(), "/run/c".to_owned())].into();
+    let parts = fenced(README, "toml");
+    assert!(parts.len() >= 3, "{parts:?}");
+    let defaults = Config::parse("component.appid = \"wx1\"\n", &env).unwrap();
+    for part in parts {
+        let text = format!("component.appid = \"wx1\"\n{part}");
+        let config = Config::parse(&text, &env).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+        assert_ne!(config, defaults, "{text}");
+    }
+}
+
+#[test]
 fn a_default_in_brackets_after_a_key_is_the_default() {
     let mut seen = 0;
     for line in OPERATIONS.lines() {
@@ -290,7 +305,52 @@ fn the_numbers_are_those_of_the_code() {
             OPERATIONS,
             format!("| {} KiB;", staticstored::weixin::LARGEST_BODY / 1024),
         ),
+        (
+            OPERATIONS,
+            format!(
+                "| a push | {} KiB; connections to the receiver: {} at once |",
+                staticstored::reception::LARGEST_PUSH / 1024,
+                staticstored::reception::MOST_CONNECTIONS
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!(
+                "over {} seconds; a slow client",
+                staticstored::reception::WEIXIN_WAITS.as_secs()
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!(
+                "| callback token | 1 to {} printable",
+                staticstored::credential::CallbackToken::LONGEST
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!("| {} characters of", staticstored::credential::AesKey::CHARACTERS),
+        ),
         (OPERATIONS, format!("`retry` | {} |", desk::BATCH)),
+        (
+            OPERATIONS,
+            format!(
+                "an answer of the token's owner | {} KiB",
+                owner::LARGEST_BODY / 1024
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!("clients of the socket at once | {};", share::MOST_CLIENTS),
+        ),
+        (
+            OPERATIONS,
+            format!("waits for another | {} seconds", share::LONGEST_WAIT.as_secs()),
+        ),
+        (
+            OPERATIONS,
+            format!("body of a `reject` | {} KiB", share::LARGEST_BODY / 1024),
+        ),
         (
             OPERATIONS,
             format!("| up to {}m |", LONGEST_RENEW_BEFORE.as_secs() / 60),
@@ -324,6 +384,29 @@ fn the_numbers_are_those_of_the_code() {
             "exit status {status}"
         );
     }
+}
+
+#[test]
+fn every_reason_to_refuse_a_push_is_explained() {
+    for reason in Refusal::ALL.map(Refusal::reason) {
+        assert!(OPERATIONS.contains(&format!("\n| {reason} | ")), "{reason}");
+    }
+    let server = include_str!("../../src/server.rs");
+    for reason in [
+        "the body is too large",
+        "the body did not come in time",
+        "the body broke off",
+        "the head is too long",
+        "this is no HTTP/1 request",
+        "the answer was not ready in time",
+    ] {
+        assert!(server.contains(&format!("\"{reason}\"")), "{reason}");
+        assert!(OPERATIONS.contains(&format!("\n| {reason} | ")), "{reason}");
+    }
+    let longest = staticstored::server::LONGEST_HEAD / 1024;
+    assert!(OPERATIONS.contains(&format!("over {longest} KiB; somebody else's")));
+    let lines = include_str!("../../src/server/refusals.rs");
+    assert!(lines.contains("LINES: u32 = 20;") && OPERATIONS.contains("20 lines a minute"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod cancel;
 mod gives_up;
+mod guest;
 mod line;
 mod look;
 mod order;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const VOCABULARY: [&str; 4] = ["clock", "credential", "outcome", "request"];
-const ADAPTERS: [&str; 5] = ["callback", "line", "store", "wake", "weixin"];
-const FLOWS: [&str; 3] = ["housekeeping", "provisioner", "token"];
+const ADAPTERS: [&str; 7] = ["callback", "line", "owner", "server", "store", "wake", "weixin"];
+const FLOWS: [&str; 5] = ["housekeeping", "provisioner", "reception", "share", "token"];
 const SERVICE: [&str; 2] = ["config", "daemon"];
 const EDGE: [&str; 4] = ["cli", "lib", "main", "observability"];
 
@@ -90,7 +90,7 @@ fn allowed(room: &str) -> Vec<&'static str> {
     match room {
         "config" | "simulator" => VOCABULARY.to_vec(),
         _ if VOCABULARY.contains(&room) || ADAPTERS.contains(&room) => VOCABULARY.to_vec(),
-        "provisioner" => [&below_flows[..], &["token"]].concat(),
+        "provisioner" | "share" => [&below_flows[..], &["token"]].concat(),
         _ if FLOWS.contains(&room) => below_flows,
         "daemon" => [&below_flows[..], &FLOWS, &["config"]].concat(),
         _ if EDGE.contains(&room) => [&below_flows[..], &FLOWS, &SERVICE, &EDGE, &["simulator"]].concat(),

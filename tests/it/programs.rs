@@ -7,16 +7,24 @@ use std::process::Command;
 /// # Panics
 /// In CI, when it is not: there, nothing is skipped.
 pub fn there(program: &str) -> bool {
-    let there = Command::new(program)
-        .arg("--version")
+    works(program, &["--version"])
+}
+
+/// Whether a program is here and does this.
+///
+/// # Panics
+/// In CI, when it does not: there, nothing is skipped.
+pub fn works(program: &str, arguments: &[&str]) -> bool {
+    let works = Command::new(program)
+        .args(arguments)
         .output()
         .is_ok_and(|output| output.status.success());
     assert!(
-        there || std::env::var_os("CI").is_none(),
-        "{program} is missing, and CI skips nothing"
+        works || std::env::var_os("CI").is_none(),
+        "{program} {arguments:?} does not work, and CI skips nothing"
     );
-    if !there {
-        eprintln!("skipped: no {program} here");
+    if !works {
+        eprintln!("skipped: {program} {arguments:?} does not work here");
     }
-    there
+    works
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
-use staticstored::credential::AppSecret;
-use staticstored::daemon::{self, DaemonError, Secrets};
+use staticstored::credential::{AppSecret, Bearer};
+use staticstored::daemon::{self, CallbackSecrets, DaemonError, Secrets};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
 use tokio::runtime::Runtime;
@@ -37,6 +37,10 @@ pub struct World {
     pub directory: tempfile::TempDir,
     pub simulator: Simulator,
     pub clock: Clock,
+    /// What its owner of the token wants to see.
+    pub bearer: Option<Bearer>,
+    /// Of a daemon that receives Weixin's push.
+    pub callback: Option<CallbackSecrets>,
     overrides: Vec<(&'static str, String)>,
     daemon: Option<Running>,
 }
@@ -68,11 +72,28 @@ impl World {
             directory,
             simulator,
             clock,
+            bearer: None,
+            callback: None,
             overrides: Vec::new(),
             daemon: None,
         };
         store::migrate(&world.database()).await.unwrap();
         world.give_ticket().await;
+        world
+    }
+
+    /// Another database at the same Weixin, without a ticket: for the guest of this one's daemon.
+    pub async fn beside(&self) -> Self {
+        let world = Self {
+            directory: tempfile::tempdir().unwrap(),
+            simulator: self.simulator.clone(),
+            clock: self.clock.clone(),
+            bearer: None,
+            callback: None,
+            overrides: Vec::new(),
+            daemon: None,
+        };
+        store::migrate(&world.database()).await.unwrap();
         world
     }
 
@@ -138,7 +159,9 @@ impl World {
         assert!(self.daemon.is_none(), "one at a time");
         let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
         let secrets = Secrets {
-            appsecret: AppSecret::parse(&Options::default().appsecret).unwrap(),
+            appsecret: Some(AppSecret::parse(&Options::default().appsecret).unwrap()),
+            bearer: self.bearer.clone(),
+            callback: self.callback.clone(),
         };
         let stopped = stop.clone();
         let run = async move { daemon::run(&config, secrets, clock, stopped).await };

@@ -1,12 +1,20 @@
 //! No secret leaves the places that are meant for it, at the most talkative log level, whatever goes wrong.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
 use staticstored::simulator::scenario::{KINDS, Share};
 use staticstored::simulator::{Endpoint, Fault};
 
+use super::push::{self, weixin};
 use super::{Station, until};
+use crate::http;
+use crate::seal::{Push, Sender};
 
 const APPSECRET: &str = "canaryappsecret0123456789abcdef0";
 const TICKET: &str = "ticket@@@canary-of-the-ticket-that-works-0123456789";
@@ -210,6 +218,78 @@ fn cache(station: &Station, tokens: &[String], secrets: &[String]) {
     assert!(!station.path("token.json.new").exists());
 }
 
+/// Waits until a guest has nothing left to do.
+async fn opened(guest: &Station, env: &str) {
+    guest.world.insert(env).await;
+    guest.world.wait_for_state(env, "online").await;
+}
+
+#[tokio::test]
+async fn neither_token_nor_bearer_is_in_the_log_or_the_database_of_an_owner_or_of_its_guest() {
+    const BEARER: &str = "canary-of-the-bearer-credential-0123456789";
+    let mut owner = station().await;
+    let simulator = owner.world.simulator.clone();
+    owner.world.give_ticket().await;
+    let socket = owner.share();
+    let mut guest = owner.guest_at(&socket).await;
+    guest.variables.push(("RUST_LOG", "trace".to_owned()));
+    let file = guest.write("bearer", BEARER);
+    super::private(&file);
+    guest.world.set("token.bearer_file", file.to_str().unwrap());
+    owner.started().await;
+    owner.has_token().await;
+    guest.started().await;
+    opened(&guest, "first").await;
+    simulator.revoke_token();
+    opened(&guest, "second").await;
+
+    // An owner that quotes what it was sent in its reason, and one that answers with a token in no known shape.
+    owner.stop().await;
+    let garbles = Arc::new(AtomicBool::new(false));
+    careless(&socket, &simulator.current_token().unwrap(), &garbles);
+    simulator.revoke_token();
+    guest.world.insert("third").await;
+    guest
+        .world
+        .wait_for(
+            "SELECT reason LIKE '%has none: you are Bearer [hidden] and sent %[hidden]%' FROM service",
+            &["1"],
+        )
+        .await;
+    garbles.store(true, Ordering::Relaxed);
+    guest
+        .world
+        .wait_for("SELECT reason LIKE '%no such JSON%' FROM service", &["1"])
+        .await;
+    guest.stop().await;
+
+    let mut secrets = simulator.tokens();
+    assert!(secrets.len() >= 3, "{secrets:?}");
+    secrets.push(BEARER.to_owned());
+    for station in [&owner, &guest] {
+        let log = std::fs::read(station.log_file()).unwrap();
+        assert!(String::from_utf8_lossy(&log).contains("TRACE"));
+        clean("a log", &log, &secrets);
+        tables(station, &secrets).await;
+    }
+}
+
+/// Listens where an owner did, as a program that is careless with what it is sent, and, once it garbles, with what it
+/// has.
+fn careless(socket: &Path, token: &str, garbles: &Arc<AtomicBool>) {
+    let (garbled, garbles) = (format!("the token is {token}"), garbles.clone());
+    let router = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        if garbles.load(Ordering::Relaxed) {
+            return (StatusCode::OK, garbled);
+        }
+        let (bearer, body) = (headers["authorization"].to_str().unwrap(), body.replace('"', "'"));
+        let quoted = format!("{{\"reason\":\"you are {bearer} and sent {body}\"}}");
+        (StatusCode::SERVICE_UNAVAILABLE, quoted)
+    });
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+}
+
 #[tokio::test]
 async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_them() {
     let mut station = station().await;
@@ -233,4 +313,96 @@ async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_t
         station.log().as_bytes(),
         &[APPSECRET.to_owned(), TICKET.to_owned()],
     );
+}
+
+/// The ways in which a program writes bytes.
+fn written(bytes: &[u8]) -> Vec<String> {
+    let hex = |case: fn(&u8) -> String| bytes.iter().map(case).collect::<String>();
+    vec![
+        hex(|byte| format!("{byte:02x}")),
+        hex(|byte| format!("{byte:02X}")),
+        format!("{bytes:?}"),
+        bytes.escape_ascii().to_string(),
+    ]
+}
+
+/// Pushes that are refused, each with the ticket in it as far as it can be.
+fn refused_pushes() -> Vec<Push> {
+    let with = |sender: Sender| sender.ticket(TICKET, 1);
+    let good = with(weixin());
+    let plain = weixin().ticket_message(TICKET, 1);
+    vec![
+        with(Sender {
+            token: "another-token".to_owned(),
+            ..weixin()
+        }),
+        with(Sender {
+            key: vec![9; 32],
+            ..weixin()
+        }),
+        with(Sender {
+            sealed_appid: TICKET.to_owned(),
+            ..weixin()
+        }),
+        weixin().ticket(&format!("{TICKET} {BAD_TICKET}"), 1),
+        weixin().push(&format!("{plain}{TICKET}")),
+        weixin().push(&format!("<xml><InfoType>{TICKET}</Info></xml>")),
+        Push {
+            query: format!("{}&nonce={TICKET}", good.query),
+            body: plain.clone(),
+        },
+        Push {
+            query: good.query,
+            body: plain,
+        },
+    ]
+}
+
+#[tokio::test]
+async fn no_secret_of_the_push_is_in_the_log_the_database_or_the_process_table() {
+    let mut station = station().await;
+    station.receive_pushes();
+    station.start();
+    let address = station.push_address().await;
+    for push in refused_pushes() {
+        assert!((400..500).contains(&station.push(&push).await.0), "{push:?}");
+    }
+    for head in [
+        format!("{TICKET} {TICKET} HTTP/1.1\r\n\r\n"),
+        format!(
+            "POST /{TICKET}?{TICKET} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {TICKET}\r\nconnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET {}?{TICKET} HTTP/1.1\r\nhost: {TICKET}\r\nconnection: close\r\n\r\n",
+            push::PATH
+        ),
+    ] {
+        http::told(address, head).await;
+    }
+    let now = station.now();
+    for (ticket, at) in [
+        (BAD_TICKET, now),
+        (TICKET, now + 1),
+        (TICKET, now + 1),
+        (BAD_TICKET, now),
+    ] {
+        assert_eq!(station.push(&weixin().ticket(ticket, at)).await.0, 200);
+    }
+    assert_eq!(station.push(&weixin().event("authorized")).await.0, 200);
+    station.world.insert("a").await;
+    station.world.wait_for_state("a", "online").await;
+
+    let (text, bytes) = push::key(push::KEY);
+    let mut secrets = vec![text, push::TOKEN.to_owned()];
+    secrets.extend(written(&bytes));
+    process_and_files(&station, &secrets);
+    tables(&station, &secrets).await;
+    station.stop().await;
+    secrets.extend([TICKET.to_owned(), BAD_TICKET.to_owned()]);
+    let log = station.log();
+    assert!(
+        log.contains("refused a request") && log.contains("TRACE"),
+        "{log}"
+    );
+    clean("the log", log.as_bytes(), &secrets);
 }

@@ -1,6 +1,10 @@
 //! `staticstored check`
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use staticstored::clock::{self, Clock};
 
 use super::{Desk, Told};
 
@@ -51,6 +55,8 @@ fn it_says_ok_of_each_thing_when_all_is_right() {
         "configuration",
         "appsecret",
         "token cache",
+        "token",
+        "push receiver",
         "database",
         "SQLite",
         "ticket",
@@ -89,6 +95,77 @@ fn the_secrets_file_must_be_there_readable_plausible_and_closed_to_others() {
     );
 }
 
+/// One whose daemon would receive pushes.
+fn receiving(listen: &str) -> Desk {
+    let desk = ready();
+    desk.configure(&format!("[callback]\nlisten = \"{listen}\""));
+    for (name, text) in [
+        ("callback_token", "canaryToken"),
+        ("encoding_aes_key", &"canaryK".repeat(6)),
+    ] {
+        desk.write(name, &format!("{text}A\n"));
+        set_mode(&desk, name, 0o600);
+    }
+    desk
+}
+
+#[test]
+fn the_push_receiver_is_off_or_a_line_for_each_thing() {
+    assert!(check(&ready()).done().contains("ok     push receiver: off"));
+    let desk = receiving("127.0.0.1:0");
+    let told = check(&desk).done();
+    for line in [
+        "ok     push receiver: http://127.0.0.1:0/weixin/callback, free\n",
+        "ok     callback token: ",
+        "ok     EncodingAESKey: ",
+        "ok     ticket: none yet; Weixin pushes one every ten minutes\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(!told.contains("previous") && !told.contains("canary"), "{told}");
+}
+
+#[test]
+fn an_address_that_another_program_has_or_that_is_not_ours_is_wrong() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let silent = wrong(&receiving(&address.to_string()));
+    assert!(
+        silent.contains(&format!("another program listens on {address}")),
+        "{silent}"
+    );
+    // Set aside for documents, so no machine has it.
+    let strange = wrong(&receiving("192.0.2.1:8019"));
+    assert!(
+        strange.contains("callback.listen: 192.0.2.1:8019 cannot be listened on"),
+        "{strange}"
+    );
+}
+
+#[test]
+fn the_receivers_secrets_must_be_there_well_formed_and_closed_to_others() {
+    let desk = receiving("127.0.0.1:0");
+    set_mode(&desk, "encoding_aes_key", 0o604);
+    assert!(wrong(&desk).contains("chmod o= "));
+    desk.write("encoding_aes_key", &"canary".repeat(7));
+    set_mode(&desk, "encoding_aes_key", 0o600);
+    assert!(wrong(&desk).contains("has 42 characters, must be 43"));
+    desk.write("encoding_aes_key", &format!("{}!", "canary".repeat(7)));
+    assert!(wrong(&desk).contains("none of A-Z a-z 0-9 + /"));
+    let desk = receiving("127.0.0.1:0");
+    desk.write("callback_token", "");
+    assert!(wrong(&desk).contains("WRONG  callback token: "));
+    std::fs::remove_file(desk.path("callback_token")).unwrap();
+    assert!(wrong(&desk).contains("(callback.token_file) cannot be read"));
+    let desk = receiving("127.0.0.1:0");
+    desk.configure("[callback]\nlisten = \"127.0.0.1:0\"\nprevious_aes_key_file = \"/nowhere/key\"");
+    let told = wrong(&desk);
+    assert!(
+        told.contains("previous EncodingAESKey: /nowhere/key (callback.previous_aes_key_file)"),
+        "{told}"
+    );
+}
+
 #[test]
 fn the_database_must_be_there() {
     let desk = ready();
@@ -111,4 +188,119 @@ fn an_old_ticket_and_an_open_token_cache_are_wrong() {
     assert!(wrong(&desk).contains("chmod o= "));
     set_mode(&desk, "token.json", 0o600);
     check(&desk).done();
+}
+
+#[test]
+fn it_says_who_owns_the_token_and_how_old_the_cached_one_is() {
+    let desk = ready();
+    let told = check(&desk).done();
+    assert!(
+        told.contains("token: fetched by this program; none is cached that still lives"),
+        "{told}"
+    );
+    let now = Clock::system().now();
+    let cached = format!(
+        r#"{{"component_appid":"wx1","api":"https://api.weixin.qq.com/","component_access_token":"canary",
+            "obtained_at":"{}","expires_at":"{}"}}"#,
+        clock::text(now - chrono::Duration::minutes(35)),
+        clock::text(now + chrono::Duration::minutes(85)),
+    );
+    desk.write("token.json", &cached);
+    set_mode(&desk, "token.json", 0o600);
+    let told = check(&desk).done();
+    let until = clock::text(now + chrono::Duration::minutes(85));
+    let line =
+        format!("token: fetched by this program; the cached one is 35 min old and lives until {until}");
+    assert!(told.contains(&line) && !told.contains("canary"), "{told}");
+}
+
+#[test]
+fn of_another_owner_it_says_whether_it_answers_and_asks_for_no_secret_of_ours() {
+    let desk = Desk::new();
+    let socket = desk.path("owner.sock");
+    desk.configure(&format!(
+        "[token]\nsource = \"url\"\nurl = \"unix:{}\"",
+        socket.display()
+    ));
+    let told = wrong(&desk);
+    assert!(
+        told.contains(&format!("token: unix:{} (token.url) owns it: ", socket.display()))
+            && told.contains("cannot be reached")
+            && told.contains("See that the program"),
+        "{told}"
+    );
+    let lent = r#"{"component_access_token":"canary","expires_in":7200}"#;
+    let answering = answer(&socket, 200, lent);
+    let told = check(&desk).done();
+    assert!(
+        told.contains(&format!(
+            "token: owned by unix:{}; it lives until 20",
+            socket.display()
+        )),
+        "{told}"
+    );
+    assert!(!told.contains("canary"), "{told}");
+    for left_out in ["appsecret", "token cache", "ticket"] {
+        assert!(!told.contains(&format!(" {left_out}: ")), "{told}");
+    }
+    answering.join().unwrap();
+    std::fs::remove_file(&socket).unwrap();
+    let answering = answer(
+        &socket,
+        503,
+        r#"{"reason":"no ticket yet","remedy":"wait for it"}"#,
+    );
+    assert!(wrong(&desk).ends_with("has none: no ticket yet. wait for it"));
+    answering.join().unwrap();
+    desk.configure(&format!(
+        "[token]\nsource = \"url\"\nurl = \"unix:{}\"\nbearer_file = \"{}\"",
+        socket.display(),
+        desk.path("bearer").display()
+    ));
+    assert!(wrong(&desk).contains("bearer: ") && wrong(&desk).contains("(token.bearer_file) cannot be read"));
+}
+
+/// Answers one request on a socket.
+fn answer(socket: &Path, status: u16, body: &'static str) -> std::thread::JoinHandle<()> {
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let read = stream.read(&mut request).unwrap();
+        assert!(request[..read].starts_with(b"GET /component_access_token HTTP/1.1\r\n"));
+        let head = format!(
+            "HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}",
+            body.len()
+        );
+        write!(stream, "{head}\r\n\r\n{body}").unwrap();
+    })
+}
+
+#[test]
+fn of_the_socket_it_says_whether_it_is_free_stale_in_use_or_cannot_be() {
+    let desk = ready();
+    let socket = desk.path("token.sock");
+    let share = |socket: &Path| desk.configure(&format!("[share]\nsocket = \"{}\"", socket.display()));
+    share(&socket);
+    let line = format!("sharing: {}, mode 0660; ", socket.display());
+    assert!(check(&desk).done().contains(&format!("{line}not in use")));
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(
+        check(&desk)
+            .done()
+            .contains(&format!("{line}nobody listens, the daemon replaces it"))
+    );
+    assert!(socket.exists(), "check changes nothing");
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "").unwrap();
+    assert!(wrong(&desk).contains("is no socket"));
+    std::fs::remove_file(&socket).unwrap();
+    share(&desk.path("missing").join("token.sock"));
+    assert!(wrong(&desk).contains("RuntimeDirectory=staticstored"));
+    share(Path::new("/run/staticstored-of-no-unit/token.sock"));
+    assert!(
+        check(&desk)
+            .done()
+            .contains("its directory is made when the service starts")
+    );
 }

@@ -19,6 +19,7 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
     let drain = include_str!("../../../benches/drain.rs");
     let latency = include_str!("../../../benches/latency.rs");
     let million = include_str!("../../../benches/million.rs");
+    let share = include_str!("../../../benches/share.rs");
     for (code, holds, said) in [
         (
             drain,
@@ -35,6 +36,12 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
             "| 1,000, then 1,000,000 rows",
         ),
         (million, "CLAIMS: usize = 50;", "50 claims on each"),
+        (
+            share,
+            "(number(0, 5_000), number(1, 3))",
+            "| 5,000 GETs of the token",
+        ),
+        (share, "CLIENTS: u64 = 16;", "16 clients at once"),
     ] {
         assert!(
             code.contains(holds) && PERFORMANCE.contains(said),
@@ -63,7 +70,38 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
     let lane = include_str!("../../../src/provisioner/lane.rs");
     let wake = include_str!("../../../src/wake.rs");
     let writer = include_str!("../../../src/store/writer.rs");
+    let (push, renewal, guest) = (
+        include_str!("../../../src/token/push.rs"),
+        include_str!("../../../src/token/renewal.rs"),
+        include_str!("../../../src/token/guest.rs"),
+    );
+    let tickets = include_str!("../../../src/store/tickets.rs");
+    let reception = include_str!("../../../src/reception.rs");
     for (code, holds, text, said) in [
+        (
+            push,
+            "SPACING: Duration = Duration::from_secs(600);",
+            ARCHITECTURE,
+            "at most once\n  in 600 s",
+        ),
+        (
+            push,
+            "OLD: Duration = Duration::from_secs(3600);",
+            ARCHITECTURE,
+            "over 3600 s old",
+        ),
+        (
+            renewal,
+            "SHARE_OF_WHAT_IS_LEFT: u32 = 4;",
+            ARCHITECTURE,
+            "after a quarter\n  of what is left",
+        ),
+        (
+            guest,
+            "max: Duration::from_secs(60),",
+            ARCHITECTURE,
+            "again after 1 s to 60 s",
+        ),
         (
             flow,
             "AHEAD: usize = 8;",
@@ -88,6 +126,30 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "REST: Duration = Duration::from_millis(50);",
             ARCHITECTURE,
             "listens for 50 ms",
+        ),
+        (
+            tickets,
+            "AHEAD: Duration = Duration::from_secs(300);",
+            ARCHITECTURE,
+            "over five minutes ahead of our clock",
+        ),
+        (
+            tickets,
+            "LIFETIME: Duration = Duration::from_secs(12 * 3600);",
+            ARCHITECTURE,
+            "over twelve hours behind it",
+        ),
+        (
+            tickets,
+            "QUIET: Duration = Duration::from_secs(3600);",
+            OPERATIONS,
+            "taken at most once an hour",
+        ),
+        (
+            reception,
+            "head: Duration::from_secs(10),",
+            OPERATIONS,
+            "silent for 10 seconds",
         ),
         (
             writer,

@@ -1,5 +1,6 @@
 //! From a ticket to a token, and what keeps us from it.
 
+use staticstored::clock::{self, after};
 use staticstored::simulator::{Endpoint, Fault, Simulator};
 
 use super::{SECOND, UNFINISHED};
@@ -71,6 +72,54 @@ async fn a_push_is_asked_for_again_after_ten_minutes_and_not_before() {
             .map(|text| staticstored::clock::parse(&text).unwrap());
         assert!(now - then >= chrono::Duration::minutes(10), "{then} {now}");
     }
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_push_is_asked_for_when_the_ticket_is_an_hour_old_though_the_token_lives() {
+    let mut world = World::by_hand().await;
+    world.start();
+    world
+        .wait_for("SELECT token_expires_at IS NOT NULL FROM service", &["1"])
+        .await;
+    let asked = |count: u64| move |simulator: &Simulator| simulator.calls(Endpoint::StartPushTicket) == count;
+    let never = || world.fly(SECOND, "SELECT 1 WHERE 0", &["never"]);
+    let start = world.clock.now();
+    let minutes = |minutes: u32| after(start, 60 * minutes * SECOND);
+    // The row was made before the clock was stopped: what it says is at most a moment older than our start.
+    world.clock.set(minutes(59));
+    world
+        .wait_for("SELECT heartbeat_at > started_at FROM service", &["1"])
+        .await;
+    assert_eq!(world.simulator.calls(Endpoint::StartPushTicket), 0);
+    tokio::select! { () = world.see(asked(1)) => {} () = never() => {} }
+    let first = world.clock.now();
+    assert!(first <= minutes(61), "{first}");
+    // Still old: again, but not within ten minutes.
+    tokio::select! { () = world.see(asked(2)) => {} () = never() => {} }
+    let second = world.clock.now();
+    assert!(
+        second - first >= chrono::Duration::seconds(590),
+        "{first} {second}"
+    );
+    assert_eq!(world.simulator.exchanges(), 1, "the token lived all the while");
+    // A new one moves the deadline. (SQLite's time is not ours.)
+    let (received, ticket) = (clock::text(world.clock.now()), world.simulator.ticket());
+    world
+        .execute(&format!(
+            "INSERT INTO ticket (component_verify_ticket, received_at) VALUES ('{ticket}', '{received}')"
+        ))
+        .await;
+    let inserted = clock::parse(&received).unwrap();
+    tokio::select! {
+        () = world.see(asked(3)) => {}
+        () = world.fly(10 * SECOND, "SELECT 1 WHERE 0", &["never"]) => {}
+    }
+    let third = world.clock.now();
+    assert!(
+        third - inserted >= chrono::Duration::hours(1),
+        "{inserted} {third}"
+    );
     world.stop().await.unwrap();
 }
 

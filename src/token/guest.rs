@@ -1,0 +1,99 @@
+//! The token of another program, which we only ask for: never an exchange, never a ticket.
+//!
+//! A token that Weixin refused is handed back to its owner, who gives another. An owner that can't be told still gives
+//! the same one for a while, and is asked again.
+
+use std::time::Duration;
+
+use super::renewal::{Fetch, Fetched, Had};
+use super::{Trouble, TroubleKind};
+use crate::clock::Clock;
+use crate::outcome::Backoff;
+use crate::owner::{Owner, OwnerError};
+use crate::store::StoreError;
+
+const STILL_REFUSED: &str = "the owner of the token still gives the one that Weixin refuses";
+const STILL_REFUSED_REMEDY: &str = "The program at token.url has to fetch a new token; where that never happens, see that it \
+     belongs to the platform that component.appid and api.base_url name.";
+const DUEL_REMEDY: &str = "See that the program at token.url is the only one that fetches tokens for this platform, and that it \
+     is the platform that component.appid and api.base_url name.";
+
+pub(super) struct Guest {
+    owner: Owner,
+    clock: Clock,
+}
+
+impl Guest {
+    pub(super) fn new(owner: Owner, clock: Clock) -> Self {
+        Self { owner, clock }
+    }
+}
+
+impl Fetch for Guest {
+    // A question costs nobody's quota, so it is asked more often than Weixin is.
+    const BLOCKED: Backoff = Backoff {
+        initial: Duration::from_secs(1),
+        max: Duration::from_secs(60),
+    };
+
+    async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError> {
+        let asked_at = self.clock.now();
+        let lent = match had {
+            Had {
+                held: None,
+                refused: Some(stale),
+            } => self.owner.reject(stale, asked_at).await,
+            _ => self.owner.current(asked_at).await,
+        };
+        Ok(match lent {
+            Err(error) => Fetched::Nothing(error.into()),
+            Ok(token) if had.refused.is_some_and(|refused| refused.is(&token)) => Fetched::Nothing(Trouble {
+                kind: TroubleKind::Blocked,
+                reason: STILL_REFUSED.to_owned(),
+                remedy: Some(STILL_REFUSED_REMEDY.to_owned()),
+                errcode: None,
+            }),
+            // Before its end we only look whether there is a new one already.
+            Ok(token)
+                if had
+                    .held
+                    .is_some_and(|held| held.is(&token) && held.expires_at > asked_at) =>
+            {
+                Fetched::Same
+            }
+            Ok(token) => Fetched::New(token),
+        })
+    }
+
+    async fn stirred(&mut self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn has_news(&mut self, _: Option<TroubleKind>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn duel(blows: u32, next: &str) -> (String, &'static str) {
+        let reason = format!(
+            "Weixin refused {blows} tokens in a row within minutes of their coming from the owner of the token, who is asked \
+             again at {next}"
+        );
+        (reason, DUEL_REMEDY)
+    }
+}
+
+impl From<OwnerError> for Trouble {
+    fn from(OwnerError { reason, remedy, .. }: OwnerError) -> Self {
+        let kind = if remedy.is_some() {
+            TroubleKind::Blocked
+        } else {
+            TroubleKind::Passing
+        };
+        Self {
+            kind,
+            reason,
+            remedy,
+            errcode: None,
+        }
+    }
+}
