@@ -14,6 +14,7 @@ pub mod request;
 
 // The adapters; none knows another.
 pub mod line;
+pub mod server;
 pub mod store;
 pub mod wake;
 pub mod weixin;

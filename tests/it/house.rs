@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const VOCABULARY: [&str; 4] = ["clock", "credential", "outcome", "request"];
-const ADAPTERS: [&str; 5] = ["callback", "line", "store", "wake", "weixin"];
+const ADAPTERS: [&str; 6] = ["callback", "line", "server", "store", "wake", "weixin"];
 const FLOWS: [&str; 3] = ["housekeeping", "provisioner", "token"];
 const SERVICE: [&str; 2] = ["config", "daemon"];
 const EDGE: [&str; 4] = ["cli", "lib", "main", "observability"];

@@ -11,5 +11,6 @@ mod house;
 mod main_job;
 mod programs;
 mod schema;
+mod server;
 mod simulator;
 mod world;
