@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use staticstored::clock::Stopwatch;
 
+/// Its `component.appid`.
+pub const APPID: &str = "wx0123456789abcdef";
 const LONGEST_START: Duration = Duration::from_secs(60);
 const LONGEST_STOP: Duration = Duration::from_secs(60);
 /// What /proc counts CPU time in: USER_HZ, 100 on every Linux architecture that Rust's `std` runs on.
@@ -124,16 +126,7 @@ impl Daemon {
     /// # Errors
     /// When /proc can't be read.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = self.proc("stat")?;
-        // The name stands in parentheses and may hold anything; utime and stime are the 12th and 13th after it.
-        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat without a name")?;
-        let ticks: f64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<f64>)
-            .sum::<Result<f64, _>>()?;
-        Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
+        cpu_time_of(self.child.id())
     }
 
     /// What it has logged.
@@ -172,7 +165,7 @@ fn configuration(directory: &Path, base_url: &str, settings: &str) -> Result<Pat
         .write_all(b"bench-secret")?;
     let file = directory.join("config.toml");
     let text = format!(
-        "component.appid = \"wx0123456789abcdef\"\n\
+        "component.appid = \"{APPID}\"\n\
          component.appsecret_file = \"{}\"\n\
          database.url = \"sqlite:{}\"\n\
          api.base_url = \"{base_url}\"\n\
@@ -184,6 +177,23 @@ fn configuration(directory: &Path, base_url: &str, settings: &str) -> Result<Pat
     );
     std::fs::write(&file, text)?;
     Ok(file)
+}
+
+/// CPU time that a process has used so far.
+///
+/// # Errors
+/// When /proc can't be read.
+pub fn cpu_time_of(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in parentheses and may hold anything; utime and stime are the 12th and 13th after it.
+    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat without a name")?;
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse::<f64>)
+        .sum::<Result<f64, _>>()?;
+    Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
 }
 
 fn mebibytes(status: &str, key: &str) -> Result<f64> {
