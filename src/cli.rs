@@ -109,6 +109,18 @@ pub struct SimulateOptions {
     /// How long a token is good for
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = crate::config::parse_duration)]
     pub token_lifetime: std::time::Duration,
+    /// Push a component_verify_ticket to this URL, as Weixin does: sealed, at an interval, and when the daemon asks
+    #[arg(long, value_name = "URL")]
+    pub push: Option<String>,
+    /// How often a ticket is pushed
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::config::parse_duration, requires = "push")]
+    pub push_every: std::time::Duration,
+    /// The file with the callback token that pushes are signed with [default: one that is printed]
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub callback_token_file: Option<PathBuf>,
+    /// The file with the EncodingAESKey that pushes are encrypted with [default: one that is printed]
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub aes_key_file: Option<PathBuf>,
 }
 
 /// `staticstored demo`

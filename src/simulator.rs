@@ -211,6 +211,12 @@ impl Simulator {
         self.platform.lock().schedule.made.clone()
     }
 
+    /// How many there were.
+    #[must_use]
+    pub fn pushed(&self) -> usize {
+        self.platform.lock().schedule.made.len()
+    }
+
     /// Whether a push is to come by itself.
     #[must_use]
     pub fn goes_on_pushing(&self) -> bool {

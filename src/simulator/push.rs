@@ -16,6 +16,11 @@ pub(super) use schedule::{Schedule, deliver, run, seal};
 
 use crate::clock::Timestamp;
 
+/// The callback token of a simulated platform, where nobody names another.
+pub const CALLBACK_TOKEN: &str = "simulatedtoken";
+/// Its EncodingAESKey, with the surplus bits that Weixin's keys have.
+pub const ENCODING_AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+
 /// A push that was made, and what came of it.
 #[derive(Clone, Debug)]
 pub struct Push {

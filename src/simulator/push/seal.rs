@@ -4,8 +4,7 @@ use aes::Aes256;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use cbc::cipher::block_padding::NoPadding;
-use cbc::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
+use cbc::cipher::{Block, BlockModeEncrypt as _, KeyIvInit as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha1::{Digest as _, Sha1};
 
@@ -63,11 +62,17 @@ impl Seal {
             .flatten()
             .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
             .ok_or(NoKey)?;
-        Ok(Self {
+        Ok(Self::with_key(token, key, appid))
+    }
+
+    /// Takes a key that is decoded already.
+    #[must_use]
+    pub fn with_key(token: &str, key: [u8; 32], appid: &str) -> Self {
+        Self {
             token: token.into(),
             key: SecretBox::new(Box::new(key)),
             appid: appid.to_owned(),
-        })
+        }
     }
 
     /// The platform that it seals for.
@@ -105,12 +110,12 @@ impl Seal {
         let missing = BLOCK - plain.len() % BLOCK;
         plain.resize(plain.len() + missing, missing as u8);
         let key = self.key.expose_secret();
-        let (whole, mut iv) = (plain.len(), [0; 16]);
+        let mut iv = [0; 16];
         iv.copy_from_slice(&key[..16]);
-        let sealed = cbc::Encryptor::<Aes256>::new(&(*key).into(), &iv.into())
-            .encrypt_padded::<NoPadding>(&mut plain, whole);
-        // It fails where something is left over from a block, which there cannot be.
-        BASE64.encode(sealed.unwrap_or_default())
+        let mut cipher = cbc::Encryptor::<Aes256>::new(&(*key).into(), &iv.into());
+        let (blocks, _) = Block::<Aes256>::slice_as_chunks_mut(&mut plain);
+        cipher.encrypt_blocks(blocks);
+        BASE64.encode(plain)
     }
 }
 
