@@ -1,8 +1,12 @@
-//! What must not leak: the platform's secret, its ticket, its token.
+//! What must not leak: the platform's secret, its ticket, its token, and the two that Weixin's push is sealed with.
 //!
 //! Each is a type of its own, so that one is never taken for another; none can be printed or serialized.
 
+mod push;
+
 use secrecy::{ExposeSecret, SecretString};
+
+pub use push::{AesKey, CallbackToken, NotAKey};
 
 use crate::clock::Timestamp;
 

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod request;
 
 // The adapters; none knows another.
+pub mod callback;
 pub mod line;
 pub mod server;
 pub mod store;
