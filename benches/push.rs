@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Pushes a second beside a drain.
 const RATES: [u64; 2] = [500, 2_000];
-/// Pushes that are sent again and again beside a drain.
-const SEALED: usize = 4_096;
+/// Pushes beside a drain; they last longer than it does, for a ticket that comes again is not stored again.
+const SEALED: usize = 30_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {

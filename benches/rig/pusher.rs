@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 pub const CONNECTIONS: usize = 64;
 /// The path of the receiver.
 pub const PATH: &str = "/weixin/callback";
+/// A ticket is good for twelve hours, and an older one is not taken for one that was made just now.
+const MOST_TICKETS: usize = 11 * 3600;
 const ANSWER: &[u8] = b"success";
 /// How far a sender that is paced may be behind before it gives up a push: a stall is not made up for by a flood.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
@@ -27,7 +29,7 @@ const LONGEST_DELAY: Duration = Duration::from_millis(200);
 /// What is pushed.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// Tickets, each another one: each is stored before it is answered.
+    /// Tickets, each newer than the one before: each is stored before it is answered.
     Ticket,
     /// Events of another InfoType: nothing is stored.
     Event,
@@ -42,15 +44,19 @@ pub struct Report {
     pub skipped: usize,
 }
 
-/// Seals `count` pushes for `appid`.
+/// Seals `count` pushes for `appid`; the tickets among them are made a second apart, the last of them now.
 ///
 /// # Errors
-/// Never: key and token are known.
+/// When they would not all be younger than a ticket may be.
 pub fn seal(kind: Kind, count: usize, appid: &str) -> Result<Arc<[Vec<u8>]>> {
     let seal = Seal::new(CALLBACK_TOKEN, ENCODING_AES_KEY, appid)?;
+    ensure!(count <= MOST_TICKETS, "at most {MOST_TICKETS} pushes");
     let now = Clock::system().now();
     let event = |nth| match kind {
-        Kind::Ticket => Event::ticket(&format!("ticket@@@bench-{nth:032}"), now),
+        Kind::Ticket => Event::ticket(
+            &format!("ticket@@@bench-{nth:032}"),
+            now - Duration::from_secs((count - nth) as u64),
+        ),
         Kind::Event => Event::other("updateauthorized", now),
     };
     Ok((0..count)

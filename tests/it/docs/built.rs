@@ -19,13 +19,19 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
     let drain = include_str!("../../../benches/drain.rs");
     let latency = include_str!("../../../benches/latency.rs");
     let million = include_str!("../../../benches/million.rs");
+    let push = include_str!("../../../benches/push.rs");
     for (code, holds, said) in [
         (
             drain,
             "(number(0, 20_000), number(1, 3))",
             "| 20,000 calls by the bare loop",
         ),
-        (drain, "IN_FLIGHT: u64 = 64;", "64 in flight, three times"),
+        (
+            push,
+            "(number(0, 20_000), number(1, 3), number(2, 40_000))",
+            "| 20,000 genuine pushes, sealed beforehand, over 64 connections",
+        ),
+        (push, "RATES: [u64; 2] = [500, 2_000];", "beside 500 pushes a second"),
         (latency, "(number(0, 300), ", "| 300 INSERTs from"),
         (latency, "from_secs(number(1, 20))", "20 seconds of nothing"),
         (latency, "= 20..=60;", "20 to 60 ms apart"),
@@ -46,6 +52,10 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
             .and_then(|rest| rest.split('`').next());
         assert!(PERFORMANCE.contains(usage.unwrap()), "{usage:?}");
     }
+    let rig_drain = include_str!("../../../benches/rig/drain.rs");
+    assert!(rig_drain.contains("IN_FLIGHT: u64 = 64;") && PERFORMANCE.contains("64 in flight, three times"));
+    let pusher = include_str!("../../../benches/rig/pusher.rs");
+    assert!(pusher.contains("CONNECTIONS: usize = 64;"));
 }
 
 #[test]
