@@ -3,6 +3,7 @@
 //! Every problem is found in one go and names its key, its value, where that came from and what is allowed, because
 //! a daemon that refuses to start should be mended in one edit. Nothing here opens a file or reads the environment.
 
+mod callback;
 mod later;
 mod settings;
 mod value;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use callback::Callback;
 use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
@@ -32,6 +34,8 @@ pub struct Config {
     pub database: Database,
     /// The `component_access_token`.
     pub token: Token,
+    /// The receiver of Weixin's push; `None`: off.
+    pub callback: Option<Callback>,
     /// How Weixin is called.
     pub api: Api,
     /// What happens after a failure that passes.
@@ -171,6 +175,7 @@ impl Config {
             component,
             database,
             token,
+            callback: callback::callback(&mut settings, env),
             api: api(&mut settings),
             retry: retry(&mut settings),
             confirm: confirm(&mut settings),
@@ -181,15 +186,20 @@ impl Config {
 }
 
 fn component(settings: &mut Settings, env: &Environment) -> Component {
-    let passed = env
-        .get("CREDENTIALS_DIRECTORY")
-        .filter(|directory| !directory.is_empty());
     Component {
         appid: settings.required("component.appid", value::appid),
         appsecret_file: settings
             .get("component.appsecret_file", path)
-            .or_else(|| passed.map(|directory| Path::new(directory).join("appsecret"))),
+            .or_else(|| credential(env, "appsecret")),
     }
+}
+
+/// The file of a credential that systemd passes.
+fn credential(env: &Environment, name: &str) -> Option<PathBuf> {
+    let directory = env
+        .get("CREDENTIALS_DIRECTORY")
+        .filter(|directory| !directory.is_empty())?;
+    Some(Path::new(directory).join(name))
 }
 
 fn token(settings: &mut Settings, database: &Database) -> Token {

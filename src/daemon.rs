@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use parts::{DaemonError, Secrets};
+pub use parts::{CallbackSecrets, DaemonError, Secrets};
 use parts::{Loops, Parts};
 
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ pub async fn run(
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
     let writers = TaskTracker::new();
-    let parts = Parts::build(config, secrets, clock, &writers).await?;
+    let mut parts = Parts::build(config, secrets, clock, &writers).await?;
     let leftovers = parts.store.release().await?;
     tracing::info!(
         version = identity.version,
@@ -42,7 +42,7 @@ pub async fn run(
     );
     vitals::notify(&[sd_notify::NotifyState::Ready]);
 
-    let loops = Loops::start(&parts, config, identity, &stop).await?;
+    let loops = Loops::start(&mut parts, config, identity, &stop).await?;
     let result = loops.until_stop(&stop).await;
     vitals::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();

@@ -23,6 +23,7 @@ pub mod weixin;
 // The flows.
 pub mod housekeeping;
 pub mod provisioner;
+pub mod reception;
 pub mod token;
 
 // The service.

@@ -29,7 +29,7 @@ pub use error::StoreError;
 pub use guard::Guard;
 pub use queue::{Attempt, Claimed, Settlement, Terms, Work};
 pub use service::{Identity, Vitals};
-pub use tickets::NewestTicket;
+pub use tickets::{NewestTicket, PushedTicket};
 use writer::Writer;
 
 /// The oldest SQLite that does not corrupt a WAL database under concurrent checkpoints

@@ -52,6 +52,7 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
     };
     let secrets = Secrets {
         appsecret: AppSecret::parse(&settings.appsecret)?,
+        callback: None,
     };
     let appid = settings.appid.clone();
     let simulator = Simulator::start(settings)

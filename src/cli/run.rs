@@ -16,6 +16,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     let config = session.config()?;
     let secrets = Secrets {
         appsecret: secret::appsecret(&config)?,
+        callback: config.callback.as_ref().map(secret::callback).transpose()?,
     };
     let database = &config.database.path;
     if !folder(database).is_dir() {

@@ -3,8 +3,6 @@
 //! They are checked like all others, and whatever would turn such a feature on is refused: an operator who believes
 //! the token to be shared, while it is not, would find out by an outage.
 
-use std::net::SocketAddr;
-
 use super::settings::Settings;
 use super::value::{Setting, path, token_url};
 
@@ -23,26 +21,7 @@ pub(super) fn refuse(settings: &mut Settings) {
             settings.refuse_given(key, "must be left out unless token.source = \"url\"");
         }
     }
-    callback(settings);
     share(settings);
-}
-
-fn callback(settings: &mut Settings) {
-    settings.or("callback.path", "/weixin/callback", callback_path);
-    for key in [
-        "callback.token_file",
-        "callback.aes_key_file",
-        "callback.previous_aes_key_file",
-    ] {
-        settings.get(key, path);
-    }
-    if settings.get("callback.listen", address).is_some() {
-        lacks(
-            settings,
-            "callback.listen",
-            "the receiver of Weixin's push (INSERT INTO ticket does the same)",
-        );
-    }
 }
 
 fn share(settings: &mut Settings) {
@@ -71,19 +50,6 @@ fn token_source(setting: &Setting) -> Result<Source, String> {
         Some("url") => Ok(Source::Url),
         _ => Err("\"component\" or \"url\"".to_owned()),
     }
-}
-
-fn address(setting: &Setting) -> Result<SocketAddr, String> {
-    let address = setting.text().and_then(|text| text.parse().ok());
-    address.ok_or_else(|| "an IP address and a port, such as 127.0.0.1:8080".to_owned())
-}
-
-fn callback_path(setting: &Setting) -> Result<String, String> {
-    let plain = |text: &&str| {
-        text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b))
-    };
-    let text = setting.text().filter(plain).map(str::to_owned);
-    text.ok_or_else(|| "a path such as /weixin/callback".to_owned())
 }
 
 /// Octal, as for chmod; others get nothing, or anybody on the machine could read the token.

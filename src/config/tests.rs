@@ -15,6 +15,10 @@ struct Case {
     bad: (&'static str, &'static str),
 }
 
+fn callback(config: &Config, read: fn(&Callback) -> String) -> String {
+    config.callback.as_ref().map_or_else(|| "off".to_owned(), read)
+}
+
 fn kept(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), duration_text)
 }
@@ -34,6 +38,17 @@ fn cases() -> Vec<Case> {
                set: (r#""/t""#, "/t", "/t"), bad: ("1", "path of a file") },
         Case { key: "token.renew_before", read: |c| duration_text(c.token.renew_before), default: "10m",
                set: (r#""110m""#, "110m", "110m"), bad: (r#""111m""#, "from 1ms to 110m") },
+        Case { key: "callback.listen", read: |c| callback(c, |c| c.listen.to_string()), default: "off",
+               set: (r#""[::1]:1""#, "[::1]:1", "[::1]:1"), bad: (r#""8080""#, "an IP address and a port") },
+        Case { key: "callback.path", read: |c| callback(c, |c| c.path.clone()), default: "off",
+               set: (r#""/w""#, "/w", "/w"), bad: (r#""/{w}""#, "a path such as /weixin/callback") },
+        Case { key: "callback.token_file", read: |c| callback(c, |c| format!("{:?}", c.token_file)), default: "off",
+               set: (r#""/t""#, "/t", "Some(\"/t\")"), bad: ("1", "path of a file") },
+        Case { key: "callback.aes_key_file", read: |c| callback(c, |c| format!("{:?}", c.aes_key_file)), default: "off",
+               set: (r#""/k""#, "/k", "Some(\"/k\")"), bad: ("1", "path of a file") },
+        Case { key: "callback.previous_aes_key_file",
+               read: |c| callback(c, |c| format!("{:?}", c.previous_aes_key_file)), default: "off",
+               set: (r#""/k""#, "/k", "Some(\"/k\")"), bad: ("1", "path of a file") },
         Case { key: "api.base_url", read: |c| c.api.base_url.to_string(), default: "https://api.weixin.qq.com/",
                set: (r#""http://127.0.0.1:1/""#, "http://127.0.0.1:1", "http://127.0.0.1:1/"),
                bad: (r#""http://api.weixin.qq.com""#, "only to a loopback address") },
@@ -74,15 +89,10 @@ fn cases() -> Vec<Case> {
 }
 
 /// The keys that are only checked, because this version has no use for them.
-const LATER: [&str; 10] = [
+const LATER: [&str; 5] = [
     "token.source",
     "token.url",
     "token.bearer_file",
-    "callback.listen",
-    "callback.path",
-    "callback.token_file",
-    "callback.aes_key_file",
-    "callback.previous_aes_key_file",
     "share.socket",
     "share.mode",
 ];
@@ -92,6 +102,10 @@ fn file(key: &str, value: &str) -> String {
     match section {
         "component" if name == "appid" => format!("[component]\nappid = {value}"),
         "component" => format!("[component]\nappid = \"wx1\"\n{name} = {value}"),
+        // The other keys of the section mean something only then.
+        "callback" if name != "listen" => {
+            format!("[component]\nappid = \"wx1\"\n[callback]\nlisten = \"127.0.0.1:1\"\n{name} = {value}")
+        }
         _ => format!("[component]\nappid = \"wx1\"\n[{section}]\n{name} = {value}"),
     }
 }
@@ -245,6 +259,44 @@ fn the_secret_is_found_by_its_key_or_through_systemd_and_the_error_says_both() {
 }
 
 #[test]
+fn the_push_receiver_finds_its_secrets_by_their_keys_or_through_systemd_and_is_off_without_an_address() {
+    let on = file("callback.listen", "\"127.0.0.1:8019\"");
+    let neither = Config::parse(&on, &Environment::new()).unwrap().callback.unwrap();
+    assert_eq!(neither.path, "/weixin/callback");
+    assert_eq!(neither.previous_aes_key_file, None);
+    for (told, key, name) in [
+        (
+            neither.token_file().unwrap_err(),
+            "callback.token_file",
+            "callback_token",
+        ),
+        (
+            neither.aes_key_file().unwrap_err(),
+            "callback.aes_key_file",
+            "encoding_aes_key",
+        ),
+    ] {
+        let told = told.to_string();
+        assert!(
+            told.starts_with(key) && told.contains(&format!("LoadCredential={name}:FILE")),
+            "{told}"
+        );
+    }
+    let env = variables(&[("CREDENTIALS_DIRECTORY", "/run/c")]);
+    let passed = Config::parse(&on, &env).unwrap().callback.unwrap();
+    assert_eq!(passed.token_file().unwrap(), Path::new("/run/c/callback_token"));
+    assert_eq!(
+        passed.aes_key_file().unwrap(),
+        Path::new("/run/c/encoding_aes_key")
+    );
+    assert_eq!(passed.previous_aes_key_file, None);
+    assert_eq!(Config::parse(LEAST, &env).unwrap().callback, None);
+    // What stands there is checked all the same.
+    let off = format!("{LEAST}\n[callback]\npath = \"w\"");
+    assert!(complaint(&off, &env).starts_with("callback.path = "));
+}
+
+#[test]
 fn the_token_is_kept_beside_the_database() {
     for (url, expected) in [
         ("sqlite:q.db", "./token.json"),
@@ -328,11 +380,7 @@ fn a_duration_is_written_as_it_is_read() {
 
 #[test]
 fn what_this_version_lacks_is_refused_when_it_is_turned_on() {
-    for (key, value) in [
-        ("token.source", "\"url\""),
-        ("callback.listen", "\"127.0.0.1:1\""),
-        ("share.socket", "\"/s\""),
-    ] {
+    for (key, value) in [("token.source", "\"url\""), ("share.socket", "\"/s\"")] {
         let told = complaint(&file(key, value), &Environment::new());
         assert!(
             told.starts_with(key) && told.contains("this version does not have"),
@@ -356,10 +404,6 @@ fn what_this_version_lacks_is_refused_when_it_is_turned_on() {
 fn what_this_version_lacks_is_checked_all_the_same() {
     for (key, good, bad) in [
         ("token.source", "\"component\"", "\"file\""),
-        ("callback.path", "\"/w\"", "\"w\""),
-        ("callback.token_file", "\"/w\"", "1"),
-        ("callback.aes_key_file", "\"/w\"", "1"),
-        ("callback.previous_aes_key_file", "\"/w\"", "1"),
         ("share.mode", "\"0600\"", "\"0666\""),
     ] {
         Config::parse(&file(key, good), &Environment::new()).unwrap();
@@ -369,7 +413,6 @@ fn what_this_version_lacks_is_checked_all_the_same() {
     for (key, bad) in [
         ("token.url", "\"http://10.0.0.1/\""),
         ("token.bearer_file", "1"),
-        ("callback.listen", "\"8080\""),
         ("share.socket", "1"),
     ] {
         assert!(

@@ -1,7 +1,7 @@
 //! What a value may be: a parser for each kind, which answers with the type or with what is allowed.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -251,6 +251,24 @@ pub(super) fn token_url(setting: &Setting) -> Result<String, String> {
     } else {
         Err("an https URL, http to a loopback address, or unix:/path/to.sock".to_owned())
     }
+}
+
+/// An address to listen on.
+pub(super) fn address(setting: &Setting) -> Result<SocketAddr, String> {
+    let address = setting.text().and_then(|text| text.parse().ok());
+    address.ok_or_else(|| "an IP address and a port, such as 127.0.0.1:8080".to_owned())
+}
+
+/// The path of a URL, of characters that mean nothing to whoever routes it.
+pub(super) fn url_path(setting: &Setting) -> Result<String, String> {
+    let plain = |text: &&str| {
+        text.starts_with('/')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    };
+    let text = setting.text().filter(plain).map(str::to_owned);
+    text.ok_or_else(|| "a path such as /weixin/callback, of A-Z a-z 0-9 / - . _ ~".to_owned())
 }
 
 /// A proxy.

@@ -1,19 +1,23 @@
 //! The parts from the configuration, and the loops that run on them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::vitals::Reporter;
+use crate::callback::Callback;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::credential::AppSecret;
+use crate::credential::{AesKey, AppSecret, CallbackToken};
 use crate::housekeeping::{self, HousekeepingError, Retention};
 use crate::line::{Limits, Line};
 use crate::outcome::{Backoff, Confirm, Policy};
 use crate::provisioner::{self, LaneError, Provisioner};
+use crate::reception;
 use crate::request::Call;
 use crate::store::{self, Access, Identity, Store, StoreError};
 use crate::token::{self, Tokens};
@@ -29,6 +33,14 @@ pub enum DaemonError {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] BuildError),
+    /// Nobody can be listened to.
+    #[error("callback.listen: {address} cannot be listened on: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A loop ended by itself.
     #[error(transparent)]
     Lane(#[from] LaneError),
@@ -48,6 +60,19 @@ pub enum DaemonError {
 pub struct Secrets {
     /// The `component_appsecret`.
     pub appsecret: AppSecret,
+    /// Those of the push receiver; without them it is off.
+    pub callback: Option<CallbackSecrets>,
+}
+
+/// What Weixin's push is signed and encrypted with.
+#[derive(Clone, Debug)]
+pub struct CallbackSecrets {
+    /// The token of the signature.
+    pub token: CallbackToken,
+    /// The EncodingAESKey.
+    pub aes_key: AesKey,
+    /// The EncodingAESKey before it, while it is being changed.
+    pub previous_aes_key: Option<AesKey>,
 }
 
 /// What the loops share.
@@ -57,6 +82,35 @@ pub(super) struct Parts {
     tokens: Tokens,
     line: Line,
     clock: Clock,
+    /// Until its loop is started.
+    reception: Option<Reception>,
+}
+
+/// The push receiver, listening, though nobody is answered yet.
+struct Reception {
+    listener: TcpListener,
+    path: String,
+    callback: Callback,
+}
+
+impl Reception {
+    async fn listen(config: &Config, secrets: Option<CallbackSecrets>) -> Result<Option<Self>, DaemonError> {
+        let (Some(settings), Some(secrets)) = (&config.callback, secrets) else {
+            return Ok(None);
+        };
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).await;
+        Ok(Some(Self {
+            listener: listener.map_err(|source| DaemonError::Listen { address, source })?,
+            path: settings.path.clone(),
+            callback: Callback::new(
+                config.component.appid.clone(),
+                secrets.token,
+                secrets.aes_key,
+                secrets.previous_aes_key,
+            ),
+        }))
+    }
 }
 
 impl Parts {
@@ -90,12 +144,14 @@ impl Parts {
             describes_per_second: config.api.describes_per_second,
         };
         let line = Line::new(limits, clock.clone());
+        let reception = Reception::listen(config, secrets.callback).await?;
         Ok(Self {
             store,
             weixin,
             tokens,
             line,
             clock,
+            reception,
         })
     }
 }
@@ -141,7 +197,7 @@ impl Ended {
 
 impl Loops {
     pub(super) async fn start(
-        parts: &Parts,
+        parts: &mut Parts,
         config: &Config,
         identity: Identity,
         stop: &CancellationToken,
@@ -188,6 +244,20 @@ impl Loops {
             "token",
             tokens.run(store.clone(), parts.weixin.clone(), wakes.clone(), stop.clone()),
         );
+        if let Some(Reception {
+            listener,
+            path,
+            callback,
+        }) = parts.reception.take()
+        {
+            let needs = reception::Parts {
+                path,
+                callback,
+                store: store.clone(),
+                clock: clock.clone(),
+            };
+            loops.spawn("reception", reception::run(listener, needs, stop.clone()));
+        }
         for call in Call::ALL {
             loops.spawn(
                 call.as_str(),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::queue::{self, ClaimOrder, Claimed, Settlement};
 use super::service::{self, Vitals};
+use super::tickets::PushedTicket;
 use super::{StoreError, housekeeping, tickets};
 use crate::clock::{Stopwatch, Timestamp};
 
@@ -40,6 +41,7 @@ pub(super) enum Change {
     Vitals(Box<Vitals>),
     Release,
     PushAsked(Timestamp),
+    ReceiveTicket(Box<PushedTicket>),
     PruneTickets,
     PruneAttempts(Vec<i64>),
     PruneStatus(Vec<String>),
@@ -264,6 +266,7 @@ impl Change {
             Self::Vitals(vitals) => service::write(connection, vitals).await,
             Self::Release => queue::release(connection).await,
             Self::PushAsked(at) => service::push_asked(connection, *at).await,
+            Self::ReceiveTicket(pushed) => tickets::receive(connection, pushed).await,
             Self::PruneTickets => tickets::prune(connection).await,
             Self::PruneAttempts(ids) => housekeeping::prune_attempts(connection, ids).await,
             Self::PruneStatus(envs) => housekeeping::prune_status(connection, envs).await,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const VOCABULARY: [&str; 4] = ["clock", "credential", "outcome", "request"];
 const ADAPTERS: [&str; 6] = ["callback", "line", "server", "store", "wake", "weixin"];
-const FLOWS: [&str; 3] = ["housekeeping", "provisioner", "token"];
+const FLOWS: [&str; 4] = ["housekeeping", "provisioner", "reception", "token"];
 const SERVICE: [&str; 2] = ["config", "daemon"];
 const EDGE: [&str; 4] = ["cli", "lib", "main", "observability"];
 

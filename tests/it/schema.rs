@@ -11,3 +11,4 @@ mod client;
 mod insert;
 mod refuse;
 mod states;
+mod upgrade;

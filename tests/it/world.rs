@@ -8,7 +8,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
 use staticstored::credential::AppSecret;
-use staticstored::daemon::{self, DaemonError, Secrets};
+use staticstored::daemon::{self, CallbackSecrets, DaemonError, Secrets};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
 use tokio::runtime::Runtime;
@@ -37,6 +37,8 @@ pub struct World {
     pub directory: tempfile::TempDir,
     pub simulator: Simulator,
     pub clock: Clock,
+    /// Of a daemon that receives Weixin's push.
+    pub callback: Option<CallbackSecrets>,
     overrides: Vec<(&'static str, String)>,
     daemon: Option<Running>,
 }
@@ -68,6 +70,7 @@ impl World {
             directory,
             simulator,
             clock,
+            callback: None,
             overrides: Vec::new(),
             daemon: None,
         };
@@ -139,6 +142,7 @@ impl World {
         let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
         let secrets = Secrets {
             appsecret: AppSecret::parse(&Options::default().appsecret).unwrap(),
+            callback: self.callback.clone(),
         };
         let stopped = stop.clone();
         let run = async move { daemon::run(&config, secrets, clock, stopped).await };
