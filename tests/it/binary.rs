@@ -6,6 +6,7 @@ mod feeders;
 mod kill;
 mod life;
 mod modes;
+mod push;
 mod secrets;
 mod storm;
 mod user;

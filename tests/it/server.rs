@@ -9,12 +9,13 @@ use axum::body::Bytes;
 use axum::extract::Extension;
 use axum::routing::{get, post};
 use staticstored::server::{self, Limits, Peer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::{self, answer, to_the_end};
 use crate::world::within;
 
 /// Bounds that nothing here meets but what is meant to; each test takes away what it is about.
@@ -77,38 +78,16 @@ async fn start(limits: Limits) -> Running {
 
 impl Running {
     async fn connect(&self) -> TcpStream {
-        within(TcpStream::connect(self.address)).await.unwrap()
+        http::connect(self.address).await
     }
 
-    /// Sends bytes on a connection of its own and reads to its end.
     async fn told(&self, bytes: &str) -> String {
-        let mut stream = self.connect().await;
-        stream.write_all(bytes.as_bytes()).await.unwrap();
-        to_the_end(&mut stream).await
+        http::told(self.address, bytes).await
     }
 
     async fn is_waiting(&self) {
         within(self.waiting.acquire()).await.unwrap().forget();
     }
-}
-
-/// What comes until the other side closes, however it does.
-async fn to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
-    let mut bytes = Vec::new();
-    let _ = within(stream.read_to_end(&mut bytes)).await;
-    String::from_utf8(bytes).unwrap()
-}
-
-/// One answer with a body that ends so, on a connection that stays.
-async fn answer(stream: &mut (impl AsyncRead + Unpin), end: &str) -> String {
-    let mut text = String::new();
-    while !text.ends_with(end) {
-        let mut buffer = [0; 1024];
-        let length = within(stream.read(&mut buffer)).await.unwrap();
-        assert_ne!(length, 0, "closed after {text}");
-        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
-    }
-    text
 }
 
 #[tokio::test]

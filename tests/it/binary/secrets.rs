@@ -6,7 +6,10 @@ use std::time::Duration;
 use staticstored::simulator::scenario::{KINDS, Share};
 use staticstored::simulator::{Endpoint, Fault};
 
+use super::push::{self, weixin};
 use super::{Station, until};
+use crate::http;
+use crate::seal::{Push, Sender};
 
 const APPSECRET: &str = "canaryappsecret0123456789abcdef0";
 const TICKET: &str = "ticket@@@canary-of-the-ticket-that-works-0123456789";
@@ -233,4 +236,96 @@ async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_t
         station.log().as_bytes(),
         &[APPSECRET.to_owned(), TICKET.to_owned()],
     );
+}
+
+/// The ways in which a program writes bytes.
+fn written(bytes: &[u8]) -> Vec<String> {
+    let hex = |case: fn(&u8) -> String| bytes.iter().map(case).collect::<String>();
+    vec![
+        hex(|byte| format!("{byte:02x}")),
+        hex(|byte| format!("{byte:02X}")),
+        format!("{bytes:?}"),
+        bytes.escape_ascii().to_string(),
+    ]
+}
+
+/// Pushes that are refused, each with the ticket in it as far as it can be.
+fn refused_pushes() -> Vec<Push> {
+    let with = |sender: Sender| sender.ticket(TICKET, 1);
+    let good = with(weixin());
+    let plain = weixin().ticket_message(TICKET, 1);
+    vec![
+        with(Sender {
+            token: "another-token".to_owned(),
+            ..weixin()
+        }),
+        with(Sender {
+            key: vec![9; 32],
+            ..weixin()
+        }),
+        with(Sender {
+            sealed_appid: TICKET.to_owned(),
+            ..weixin()
+        }),
+        weixin().ticket(&format!("{TICKET} {BAD_TICKET}"), 1),
+        weixin().push(&format!("{plain}{TICKET}")),
+        weixin().push(&format!("<xml><InfoType>{TICKET}</Info></xml>")),
+        Push {
+            query: format!("{}&nonce={TICKET}", good.query),
+            body: plain.clone(),
+        },
+        Push {
+            query: good.query,
+            body: plain,
+        },
+    ]
+}
+
+#[tokio::test]
+async fn no_secret_of_the_push_is_in_the_log_the_database_or_the_process_table() {
+    let mut station = station().await;
+    station.receive_pushes();
+    station.start();
+    let address = station.push_address().await;
+    for push in refused_pushes() {
+        assert!((400..500).contains(&station.push(&push).await.0), "{push:?}");
+    }
+    for head in [
+        format!("{TICKET} {TICKET} HTTP/1.1\r\n\r\n"),
+        format!(
+            "POST /{TICKET}?{TICKET} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {TICKET}\r\nconnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET {}?{TICKET} HTTP/1.1\r\nhost: {TICKET}\r\nconnection: close\r\n\r\n",
+            push::PATH
+        ),
+    ] {
+        http::told(address, head).await;
+    }
+    let now = station.now();
+    for (ticket, at) in [
+        (BAD_TICKET, now),
+        (TICKET, now + 1),
+        (TICKET, now + 1),
+        (BAD_TICKET, now),
+    ] {
+        assert_eq!(station.push(&weixin().ticket(ticket, at)).await.0, 200);
+    }
+    assert_eq!(station.push(&weixin().event("authorized")).await.0, 200);
+    station.world.insert("a").await;
+    station.world.wait_for_state("a", "online").await;
+
+    let (text, bytes) = push::key(push::KEY);
+    let mut secrets = vec![text, push::TOKEN.to_owned()];
+    secrets.extend(written(&bytes));
+    process_and_files(&station, &secrets);
+    tables(&station, &secrets).await;
+    station.stop().await;
+    secrets.extend([TICKET.to_owned(), BAD_TICKET.to_owned()]);
+    let log = station.log();
+    assert!(
+        log.contains("refused a request") && log.contains("TRACE"),
+        "{log}"
+    );
+    clean("the log", log.as_bytes(), &secrets);
 }
