@@ -12,6 +12,7 @@ mod explain;
 mod init;
 mod man;
 mod pause;
+mod push;
 mod retry;
 mod run;
 mod screen;
@@ -79,6 +80,8 @@ pub enum Command {
     Resume,
     /// Insert a component_verify_ticket that another program received
     Ticket(ticket::Options),
+    /// Ask from outside whether a push of Weixin's would arrive: send an event of no consequence, signed, to its URL
+    Push(push::Options),
     /// Say what a Weixin errcode means, what staticstored does about it, and what you can do
     Explain(explain::Options),
     /// Run a Weixin platform on loopback, with faults to switch on
@@ -153,6 +156,7 @@ pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> 
         Command::Pause => pause::run(session, true).await?,
         Command::Resume => pause::run(session, false).await?,
         Command::Ticket(options) => ticket::run(session, &options).await?,
+        Command::Push(options) => push::run(session, &options).await?,
         Command::Explain(options) => explain::run(session, &options)?,
         Command::Completions(options) => completions::run(session, &options)?,
         Command::Man(options) => man::run(session, &options)?,

@@ -31,6 +31,7 @@ fn the_help_of_each_command_names_what_can_be_typed() {
         ("pause", &["Stop new calls"]),
         ("resume", &["pause"]),
         ("ticket", &["<FILE>", "standard input"]),
+        ("push", &["<URL>", "event of no consequence"]),
         ("explain", &["<ERRCODE>"]),
         (
             "simulate",
@@ -61,7 +62,7 @@ fn the_help_of_each_command_names_what_can_be_typed() {
 fn the_overview_names_every_command_the_default_configuration_and_the_exit_statuses() {
     let told = Told::from(program(&["--help"]).output().unwrap()).done();
     for part in [
-        "run", "init", "check", "enqueue", "status", "retry", "pause", "resume", "ticket", "explain",
+        "run", "init", "check", "enqueue", "status", "retry", "pause", "resume", "ticket", "push", "explain",
     ] {
         assert!(told.contains(&format!("\n  {part} ")), "{part}\n{told}");
     }
