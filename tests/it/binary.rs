@@ -6,6 +6,7 @@ mod feeders;
 mod kill;
 mod life;
 mod modes;
+mod proxy;
 mod push;
 mod secrets;
 mod storm;
@@ -19,6 +20,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use staticstored::simulator::Options;
+use staticstored::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY};
 use tokio::net::UnixDatagram;
 
 use crate::world::{QUICK, World, within};
@@ -60,6 +62,20 @@ impl Station {
         station.write("config.toml", QUICK);
         private(&station.write("appsecret", &appsecret));
         station
+    }
+
+    /// Turns the receiver on, for daemons started from now on and for what the simulator seals; returns its port.
+    fn receives(&mut self) -> u16 {
+        let port = self.world.receives();
+        for (key, content) in [
+            ("callback.token_file", CALLBACK_TOKEN),
+            ("callback.aes_key_file", ENCODING_AES_KEY),
+        ] {
+            let file = self.write(&key.replace('.', "-"), content);
+            private(&file);
+            self.world.set(key, &file.display().to_string());
+        }
+        port
     }
 
     fn path(&self, name: &str) -> PathBuf {
