@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::world::{PATIENCE, within};
+use crate::world::{PATIENCE, free_port, within};
 
 use super::{PROGRAM, ended, private, told};
 
@@ -41,9 +41,12 @@ fn text(output: &Output) -> String {
 async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
+    let receiver = format!("127.0.0.1:{}", free_port());
     let mut simulate = Command::new(PROGRAM);
     simulate.env_clear().args([
         "simulate",
+        "--push",
+        &format!("http://{receiver}/weixin/callback"),
         "--listen",
         "127.0.0.1:0",
         "--opening",
@@ -60,16 +63,23 @@ async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
         line.trim_start()[label.len()..].trim().to_owned()
     };
     let (url, appid) = (after("api.base_url"), after("component.appid"));
-    let (secret, ticket) = (after("the appsecret"), after("a ticket"));
-
-    std::fs::write(path("appsecret"), secret).unwrap();
-    private(&path("appsecret"));
+    for (name, label) in [
+        ("appsecret", "the appsecret"),
+        ("callback_token", "callback token"),
+        ("encoding_aes_key", "EncodingAESKey"),
+    ] {
+        std::fs::write(path(name), after(label)).unwrap();
+        private(&path(name));
+    }
     let config = format!(
         "[component]\nappid = {appid:?}\nappsecret_file = {:?}\n[database]\nurl = \"sqlite:{}\"\n\
+         [callback]\nlisten = {receiver:?}\ntoken_file = {:?}\naes_key_file = {:?}\n\
          [api]\nbase_url = {url:?}\n[retry]\ninitial_backoff = \"10ms\"\nmax_backoff = \"50ms\"\n\
          [confirm]\ninitial_interval = \"50ms\"\nmax_interval = \"100ms\"\n",
         path("appsecret"),
-        path("queue.db").display()
+        path("queue.db").display(),
+        path("callback_token"),
+        path("encoding_aes_key"),
     );
     std::fs::write(path("config.toml"), config).unwrap();
     let program = |arguments: &[&str]| {
@@ -82,7 +92,6 @@ async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
         command
     };
     text(&told(program(&["init"]), "").await);
-    text(&told(program(&["ticket", "-"]), &ticket).await);
     text(&told(program(&["check"]), "").await);
     let mut daemon = Killed(program(&["run"]).stderr(Stdio::null()).spawn().unwrap());
     let envs: String = (1..=30).map(|number| format!("shop-{number}\n")).collect();
@@ -106,7 +115,14 @@ async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
     assert_eq!(ended(&mut daemon.0).await.code(), Some(0));
     assert!(text(&told(program(&["status"]), "").await).contains("stopped"));
     signal(&simulator.0);
-    let last = lines.last().unwrap();
+    let rest: Vec<String> = lines.collect();
+    // Nobody inserted a ticket: the daemon asked for the push.
+    assert!(
+        rest.iter()
+            .any(|line| line.ends_with(" pushed component_verify_ticket: success")),
+        "{rest:?}"
+    );
+    let last = rest.last().unwrap();
     assert!(
         last.contains("(0 needless)") && last.ends_with(" 1 tokens"),
         "{last}"
