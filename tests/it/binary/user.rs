@@ -148,6 +148,8 @@ async fn the_demo_ends_as_it_must() {
     tokio::time::timeout(PATIENCE * 4, done).await.unwrap();
     let said = reader.await.unwrap();
     assert_eq!(status.unwrap().code(), Some(0), "{said}");
+    // Its daemon was given none.
+    assert!(said.contains("\nWeixin pushed "), "{said}");
     assert!(
         said.contains("Each of the 40 requests ended as it had to; none was opened twice."),
         "{said}"

@@ -31,7 +31,11 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
             "(number(0, 20_000), number(1, 3), number(2, 40_000))",
             "| 20,000 genuine pushes, sealed beforehand, over 64 connections",
         ),
-        (push, "RATES: [u64; 2] = [500, 2_000];", "beside 500 pushes a second"),
+        (
+            push,
+            "RATES: [u64; 2] = [500, 2_000];",
+            "beside 500 pushes a second",
+        ),
         (latency, "(number(0, 300), ", "| 300 INSERTs from"),
         (latency, "from_secs(number(1, 20))", "20 seconds of nothing"),
         (latency, "= 20..=60;", "20 to 60 ms apart"),
