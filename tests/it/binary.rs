@@ -6,6 +6,7 @@ mod feeders;
 mod kill;
 mod life;
 mod modes;
+mod outside;
 mod proxy;
 mod push;
 mod secrets;

@@ -85,3 +85,35 @@ fn line(push: &Push) -> String {
 fn start(answer: &Answer) -> String {
     clean(&answer.body).chars().take(SHOWN).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_is_told_in_a_line_that_cannot_steer_a_terminal() {
+        let push = |answer| Push {
+            at: clock::Timestamp::UNIX_EPOCH,
+            info_type: "component_verify_ticket".to_owned(),
+            answer,
+        };
+        let answer = |status, body: &str| {
+            Ok(Answer {
+                status,
+                body: body.to_owned(),
+            })
+        };
+        let start = "1970-01-01T00:00:00.000Z pushed component_verify_ticket: ";
+        for (answer, told) in [
+            (answer(200, "success"), "success"),
+            (answer(403, "\x1b[31mno\n"), "HTTP 403 \" [31mno \", not success"),
+            (
+                answer(200, &"x".repeat(100)),
+                &format!("HTTP 200 {:?}, not success", "x".repeat(SHOWN)),
+            ),
+            (Err("no answer within 5s".to_owned()), "no answer within 5s"),
+        ] {
+            assert_eq!(line(&push(answer)), format!("{start}{told}"));
+        }
+    }
+}

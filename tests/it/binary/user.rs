@@ -1,6 +1,7 @@
 //! As somebody who has only the program would use it.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::world::{PATIENCE, free_port, within};
@@ -128,6 +129,64 @@ async fn simulate_run_enqueue_and_status_go_together_as_they_say() {
         "{last}"
     );
     assert_eq!(ended(&mut simulator.0).await.code(), Some(0));
+}
+
+/// A block of the README, with ports that are free, as one process: its last command takes the place of the shell.
+fn shown(holds: &str, ports: &[(&str, String)], directory: &Path) -> Command {
+    let readme = include_str!("../../../README.md");
+    let mut blocks = readme.split("```").skip(1).step_by(2);
+    let block = blocks.find(|block| block.starts_with("sh\n") && block.contains(holds));
+    let (commands, last) = block.unwrap()[3..]
+        .trim()
+        .rsplit_once('\n')
+        .unwrap_or(("", holds));
+    let script = format!("set -eu\n{commands}\nexec {last}");
+    let script = ports.iter().fold(script, |script, (shown, free)| {
+        assert!(script.contains(shown), "{shown}: {script}");
+        script.replace(shown, free)
+    });
+    let mut shell = Command::new("bash");
+    let programs = Path::new(PROGRAM).parent().unwrap().display();
+    shell
+        .env_clear()
+        .env("PATH", format!("{programs}:/usr/bin:/bin"))
+        .args(["-c", &script])
+        .current_dir(directory);
+    shell
+}
+
+#[tokio::test]
+async fn the_commands_of_the_readme_make_a_daemon_that_asks_for_a_ticket_and_is_pushed_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (platform, receiver) = (free_port().to_string(), free_port().to_string());
+    let mut simulate = shown(
+        "staticstored simulate --push http://127.0.0.1:8019/weixin/callback",
+        &[
+            ("8019", format!("{receiver}")),
+            ("simulate", format!("simulate --listen 127.0.0.1:{platform}")),
+        ],
+        directory.path(),
+    );
+    let mut simulator = Killed(simulate.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(simulator.0.stdout.take().unwrap()).lines();
+    let mut run = shown(
+        "cat > config.toml",
+        &[("8018", platform), ("8019", receiver)],
+        directory.path(),
+    );
+    let daemon = Killed(run.stderr(Stdio::null()).spawn().unwrap());
+    let pushed = tokio::task::spawn_blocking(move || {
+        let mut lines = lines.map(Result::unwrap);
+        lines
+            .find(|line| line.contains(" pushed component_verify_ticket: "))
+            .unwrap()
+    });
+    let pushed = within(pushed).await.unwrap();
+    assert!(
+        pushed.ends_with(" pushed component_verify_ticket: success"),
+        "{pushed}"
+    );
+    signal(&daemon.0);
 }
 
 #[tokio::test]
