@@ -11,12 +11,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -55,7 +55,7 @@ pub struct Limits {
     pub finish: Duration,
 }
 
-/// Why a request is refused: an extension of a response with a 4xx status, for the log.
+/// Why a request is refused: an extension of a response, for the log. Without one, a 4xx status speaks for itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Reason(pub &'static str);
 
@@ -80,7 +80,7 @@ impl fmt::Display for Peer {
 
 /// Serves `router` on `listener` until `stop`, then finishes the requests on their way (bounded by [`Limits::finish`]).
 ///
-/// A refused request (4xx) is a line in the log, which says `name`; a flood of them is a few lines. The handlers get
+/// A refused request (4xx, or too late) is a line in the log, which says `name`; a flood of them is a few lines. The handlers get
 /// whole bodies and a [`Peer`] in the request's extensions.
 pub async fn serve<L>(
     name: &'static str,
@@ -178,13 +178,14 @@ impl Server {
             forwarded_for: forwarded_for(&request),
         };
         let mut response = self.bounded(request, &peer).await;
-        if response.status().is_client_error() {
-            let canonical = response.status().canonical_reason().unwrap_or_default();
-            let reason = response
-                .extensions()
-                .get()
-                .map_or(canonical, |Reason(reason)| reason);
-            self.refusals.tell(&peer, response.status(), reason);
+        let status = response.status();
+        match response.extensions().get() {
+            Some(Reason(reason)) => self.refusals.tell(&peer, status, reason),
+            None if status.is_client_error() => {
+                self.refusals
+                    .tell(&peer, status, status.canonical_reason().unwrap_or_default());
+            }
+            None => {}
         }
         // Where others wait for a place, nobody keeps one that idles.
         if self.places.available_permits() == 0 {
@@ -209,7 +210,10 @@ impl Server {
         let router = TowerToHyperService::new(self.router.clone());
         select! {
             Ok(response) = router.call(request) => response,
-            () = late => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            () = late => {
+                let reason = Extension(Reason("the answer was not ready in time"));
+                (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+            }
         }
     }
 }
@@ -228,7 +232,7 @@ impl IntoResponse for Unread {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
             Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
         };
-        let mut response = (status, axum::Extension(Reason(reason))).into_response();
+        let mut response = (status, Extension(Reason(reason))).into_response();
         close(&mut response);
         response
     }

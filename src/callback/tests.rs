@@ -1,5 +1,6 @@
 //! Vectors, forms and refusals of the push; the whole path from bytes to a notice.
 
+mod properties;
 mod vectors;
 
 #[path = "../../tests/it/seal.rs"]

@@ -1,5 +1,6 @@
 //! `staticstored check`: all that must be right before the daemon is started, a line for each, and how to mend it.
 
+mod callback;
 mod files;
 
 use anyhow::Context as _;
@@ -31,6 +32,7 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
     if let Ok(config) = &config {
         findings.push(("appsecret", files::appsecret(config)));
         findings.push(("token cache", files::token_cache(config)));
+        findings.extend(callback::findings(config.callback.as_ref()).await);
         findings.extend(stored(session, config).await);
     }
     let mut wrong = 0;
@@ -61,7 +63,7 @@ async fn stored(session: &Session, config: &Config) -> Vec<(&'static str, Findin
     vec![
         ("database", written(&mut connection, config).await),
         ("SQLite", library(&mut connection).await),
-        ("ticket", ticket(&mut connection, session).await),
+        ("ticket", ticket(&mut connection, session, config).await),
     ]
 }
 
@@ -85,11 +87,15 @@ async fn library(connection: &mut SqliteConnection) -> Finding {
 }
 
 /// No ticket is no fault of the set-up: the first one comes up to ten minutes after Weixin was told where to push it.
-async fn ticket(connection: &mut SqliteConnection, session: &Session) -> Finding {
+async fn ticket(connection: &mut SqliteConnection, session: &Session, config: &Config) -> Finding {
     let Some(at) = desk::ticket_received_at(connection).await? else {
-        return Ok(
-            "none yet; Weixin pushes one every ten minutes, and whatever receives it inserts it".to_owned(),
-        );
+        let receives = config.callback.is_some();
+        let then = if receives {
+            ""
+        } else {
+            ", and whatever receives it inserts it"
+        };
+        return Ok(format!("none yet; Weixin pushes one every ten minutes{then}"));
     };
     let age = clock::parse(&at)
         .map(|at| clock::between(at, session.clock.now()))

@@ -33,8 +33,8 @@ const LEAST_WAIT: Duration = Duration::from_secs(5);
 pub(super) const PUSH_SPACING: Duration = Duration::from_secs(600);
 
 const NO_TICKET: &str = "no component_verify_ticket has arrived yet";
-const TICKET_REMEDY: &str = "Weixin pushes a ticket every ten minutes: let what receives it insert it into the ticket \
-     table, or run `staticstored ticket FILE`.";
+const TICKET_REMEDY: &str = "Weixin pushes a ticket every ten minutes: look whether the push arrives (callback.listen, or \
+     the program that inserts it into the ticket table), or run `staticstored ticket FILE`.";
 const DUEL_REMEDY: &str = "Another program fetches tokens for this platform, and each new token ends the other one's: let \
      only one program fetch them.";
 

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use sqlx::SqliteConnection;
+use staticstored::callback::Refusal;
 use staticstored::cli::{self, Cli};
-use staticstored::config::{LONGEST_RENEW_BEFORE, duration_text};
+use staticstored::config::{Config, LONGEST_RENEW_BEFORE, duration_text};
 use staticstored::simulator::scenario;
 use staticstored::store::{self, Access, desk};
 use staticstored::weixin::errcode;
@@ -191,6 +192,18 @@ fn every_key_that_is_named_is_in_the_example_configuration() {
 }
 
 #[test]
+fn a_part_of_the_configuration_that_is_shown_is_taken() {
+    let env = [("CREDENTIALS_DIRECTORY".to_owned(), "/run/c".to_owned())].into();
+    let parts = fenced(README, "toml");
+    assert!(!parts.is_empty());
+    for part in parts {
+        let text = format!("component.appid = \"wx1\"\n{part}");
+        let config = Config::parse(&text, &env).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+        assert!(config.callback.is_some(), "{text}");
+    }
+}
+
+#[test]
 fn a_default_in_brackets_after_a_key_is_the_default() {
     let mut seen = 0;
     for line in OPERATIONS.lines() {
@@ -290,6 +303,32 @@ fn the_numbers_are_those_of_the_code() {
             OPERATIONS,
             format!("| {} KiB;", staticstored::weixin::LARGEST_BODY / 1024),
         ),
+        (
+            OPERATIONS,
+            format!(
+                "| a push | {} KiB; connections to the receiver: {} at once |",
+                staticstored::reception::LARGEST_PUSH / 1024,
+                staticstored::reception::MOST_CONNECTIONS
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!(
+                "over {} seconds; a slow client",
+                staticstored::reception::WEIXIN_WAITS.as_secs()
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!(
+                "| callback token | 1 to {} printable",
+                staticstored::credential::CallbackToken::LONGEST
+            ),
+        ),
+        (
+            OPERATIONS,
+            format!("| {} characters of", staticstored::credential::AesKey::CHARACTERS),
+        ),
         (OPERATIONS, format!("`retry` | {} |", desk::BATCH)),
         (
             OPERATIONS,
@@ -324,6 +363,26 @@ fn the_numbers_are_those_of_the_code() {
             "exit status {status}"
         );
     }
+}
+
+#[test]
+fn every_reason_to_refuse_a_push_is_explained() {
+    for reason in Refusal::ALL.map(Refusal::reason) {
+        assert!(OPERATIONS.contains(&format!("\n| {reason} | ")), "{reason}");
+    }
+    let server = include_str!("../../src/server.rs");
+    for reason in [
+        "the body is too large",
+        "the body did not come in time",
+        "the body broke off",
+        "this is no HTTP/1 request",
+        "the answer was not ready in time",
+    ] {
+        assert!(server.contains(&format!("\"{reason}\"")), "{reason}");
+        assert!(OPERATIONS.contains(&format!("\n| {reason} | ")), "{reason}");
+    }
+    let lines = include_str!("../../src/server/refusals.rs");
+    assert!(lines.contains("LINES: u32 = 20;") && OPERATIONS.contains("20 lines a minute"));
 }
 
 #[test]

@@ -335,3 +335,18 @@ async fn secrets_that_are_missing_malformed_or_open_to_others_end_it_with_78_and
         assert!(said.contains(credential), "{said}");
     }
 }
+
+#[tokio::test]
+async fn check_says_that_the_daemon_listens() {
+    let mut station = receiving().await;
+    station.started().await;
+    let address = station.push_address().await;
+    station
+        .variables
+        .push(("STATICSTORED_CALLBACK__LISTEN", address.to_string()));
+    let output = told(station.command(&["check"]), "").await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    let line = format!("ok     push receiver: http://{address}{PATH}, a daemon listens there\n");
+    assert!(said.contains(&line), "{said}");
+    station.stop().await;
+}

@@ -51,6 +51,7 @@ fn it_says_ok_of_each_thing_when_all_is_right() {
         "configuration",
         "appsecret",
         "token cache",
+        "push receiver",
         "database",
         "SQLite",
         "ticket",
@@ -86,6 +87,77 @@ fn the_secrets_file_must_be_there_readable_plausible_and_closed_to_others() {
     assert!(
         without.out.contains("component.appsecret_file") && without.out.contains("LoadCredential"),
         "{without:?}"
+    );
+}
+
+/// One whose daemon would receive pushes.
+fn receiving(listen: &str) -> Desk {
+    let desk = ready();
+    desk.configure(&format!("[callback]\nlisten = \"{listen}\""));
+    for (name, text) in [
+        ("callback_token", "canaryToken"),
+        ("encoding_aes_key", &"canaryK".repeat(6)),
+    ] {
+        desk.write(name, &format!("{text}A\n"));
+        set_mode(&desk, name, 0o600);
+    }
+    desk
+}
+
+#[test]
+fn the_push_receiver_is_off_or_a_line_for_each_thing() {
+    assert!(check(&ready()).done().contains("ok     push receiver: off"));
+    let desk = receiving("127.0.0.1:0");
+    let told = check(&desk).done();
+    for line in [
+        "ok     push receiver: http://127.0.0.1:0/weixin/callback, free\n",
+        "ok     callback token: ",
+        "ok     EncodingAESKey: ",
+        "ok     ticket: none yet; Weixin pushes one every ten minutes\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(!told.contains("previous") && !told.contains("canary"), "{told}");
+}
+
+#[test]
+fn an_address_that_another_program_has_or_that_is_not_ours_is_wrong() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let silent = wrong(&receiving(&address.to_string()));
+    assert!(
+        silent.contains(&format!("another program listens on {address}")),
+        "{silent}"
+    );
+    // Set aside for documents, so no machine has it.
+    let strange = wrong(&receiving("192.0.2.1:8019"));
+    assert!(
+        strange.contains("callback.listen: 192.0.2.1:8019 cannot be listened on"),
+        "{strange}"
+    );
+}
+
+#[test]
+fn the_receivers_secrets_must_be_there_well_formed_and_closed_to_others() {
+    let desk = receiving("127.0.0.1:0");
+    set_mode(&desk, "encoding_aes_key", 0o604);
+    assert!(wrong(&desk).contains("chmod o= "));
+    desk.write("encoding_aes_key", &"canary".repeat(7));
+    set_mode(&desk, "encoding_aes_key", 0o600);
+    assert!(wrong(&desk).contains("has 42 characters, must be 43"));
+    desk.write("encoding_aes_key", &format!("{}!", "canary".repeat(7)));
+    assert!(wrong(&desk).contains("none of A-Z a-z 0-9 + /"));
+    let desk = receiving("127.0.0.1:0");
+    desk.write("callback_token", "");
+    assert!(wrong(&desk).contains("WRONG  callback token: "));
+    std::fs::remove_file(desk.path("callback_token")).unwrap();
+    assert!(wrong(&desk).contains("(callback.token_file) cannot be read"));
+    let desk = receiving("127.0.0.1:0");
+    desk.configure("[callback]\nlisten = \"127.0.0.1:0\"\nprevious_aes_key_file = \"/nowhere/key\"");
+    let told = wrong(&desk);
+    assert!(
+        told.contains("previous EncodingAESKey: /nowhere/key (callback.previous_aes_key_file)"),
+        "{told}"
     );
 }
 

@@ -77,6 +77,8 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
     let lane = include_str!("../../../src/provisioner/lane.rs");
     let wake = include_str!("../../../src/wake.rs");
     let writer = include_str!("../../../src/store/writer.rs");
+    let tickets = include_str!("../../../src/store/tickets.rs");
+    let reception = include_str!("../../../src/reception.rs");
     for (code, holds, text, said) in [
         (
             flow,
@@ -102,6 +104,30 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "REST: Duration = Duration::from_millis(50);",
             ARCHITECTURE,
             "listens for 50 ms",
+        ),
+        (
+            tickets,
+            "AHEAD: Duration = Duration::from_secs(300);",
+            ARCHITECTURE,
+            "over five minutes ahead of our clock",
+        ),
+        (
+            tickets,
+            "LIFETIME: Duration = Duration::from_secs(12 * 3600);",
+            ARCHITECTURE,
+            "over twelve hours behind it",
+        ),
+        (
+            tickets,
+            "QUIET: Duration = Duration::from_secs(3600);",
+            OPERATIONS,
+            "taken at most once an hour",
+        ),
+        (
+            reception,
+            "head: Duration::from_secs(10),",
+            OPERATIONS,
+            "silent for 10 seconds",
         ),
         (
             writer,
