@@ -12,6 +12,7 @@ use reqwest::Url;
 
 use super::secret;
 use super::session::{Misconfigured, Session};
+use crate::clock::Clock;
 use crate::config::{Callback, Config};
 use crate::simulator::push::{Event, Seal};
 use send::{PATIENCE, Sender};
@@ -45,55 +46,57 @@ fn url(text: &str) -> Result<Url, String> {
     })
 }
 
+/// What was asked, and what is well or wrong about the answer.
+type Finding = (&'static str, Result<String, String>);
+
 pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     let config = session.config()?;
     let callback = config.callback.as_ref().ok_or_else(|| {
         Misconfigured("callback.listen is not set, so this daemon receives no push".to_owned())
     })?;
     let seal = seal(&config, callback)?;
-    let (token_file, key_file) = (callback.token_file()?, callback.aes_key_file()?);
-    let (token_file, key_file) = (token_file.display().to_string(), key_file.display().to_string());
     let places = Places {
         path: &callback.path,
         pushed_path: options.url.path(),
-        token_file: &token_file,
-        key_file: &key_file,
+        token_file: &callback.token_file()?.display().to_string(),
+        key_file: &callback.aes_key_file()?.display().to_string(),
     };
-    if !options
-        .url
-        .port_or_known_default()
-        .is_some_and(|port| PORTS.contains(&port))
-    {
-        session
-            .screen
-            .line("note   Weixin pushes to the ports 80 and 443 only; this is another")?;
+    let port = options.url.port_or_known_default();
+    if !port.is_some_and(|port| PORTS.contains(&port)) {
+        let note = "note   Weixin pushes to the ports 80 and 443 only; this is another";
+        session.screen.line(note)?;
         session.screen.flush()?;
     }
-
     let sender = Sender::new(&options.url, PATIENCE)?;
+    let findings = ask(&sender, &seal, &session.clock, places).await;
+    tell(session, &findings)
+}
+
+/// Sends the genuine event and, where that is welcome, one with a wrong signature.
+async fn ask(sender: &Sender, seal: &Seal, clock: &Clock, places: Places<'_>) -> Vec<Finding> {
     let letter = || {
-        let now = session.clock.now();
+        let now = clock.now();
         seal.letter(&Event::other(INFO_TYPE, now), now)
     };
     let genuine = verdict::genuine(&sender.send(&letter()).await, places);
-    let mut findings = vec![("a genuine event", genuine)];
-    // Where that is not welcome, nothing can be learnt from the other.
-    if findings[0].1.is_ok() {
-        let forged = verdict::forged(&sender.send(&letter().forged()).await);
-        findings.push(("a wrong signature", forged));
+    if genuine.is_err() {
+        // Nothing can be learnt from the other.
+        return vec![("a genuine event", genuine)];
     }
-    let mut wrong = false;
+    let forged = verdict::forged(&sender.send(&letter().forged()).await);
+    vec![("a genuine event", genuine), ("a wrong signature", forged)]
+}
+
+fn tell(session: &mut Session, findings: &[Finding]) -> anyhow::Result<()> {
     for (thing, finding) in findings {
-        wrong |= finding.is_err();
-        let (word, told) = match finding {
-            Ok(told) => ("ok    ", told),
-            Err(told) => ("WRONG ", told),
-        };
-        session.screen.line(format_args!("{word} {thing}: {told}"))?;
+        match finding {
+            Ok(told) => session.screen.line(format_args!("ok     {thing}: {told}"))?,
+            Err(told) => session.screen.line(format_args!("WRONG  {thing}: {told}"))?,
+        }
     }
     session.screen.flush()?;
     anyhow::ensure!(
-        !wrong,
+        findings.iter().all(|(_, finding)| finding.is_ok()),
         "a push of Weixin's would not be received there as it must be"
     );
     Ok(())

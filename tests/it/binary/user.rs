@@ -162,7 +162,7 @@ async fn the_commands_of_the_readme_make_a_daemon_that_asks_for_a_ticket_and_is_
     let mut simulate = shown(
         "staticstored simulate --push http://127.0.0.1:8019/weixin/callback",
         &[
-            ("8019", format!("{receiver}")),
+            ("8019", receiver.clone()),
             ("simulate", format!("simulate --listen 127.0.0.1:{platform}")),
         ],
         directory.path(),

@@ -145,3 +145,53 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
         assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
     }
 }
+
+#[test]
+fn what_is_said_of_a_push_from_outside_is_what_the_documents_show() {
+    let push = include_str!("../../../src/cli/push.rs");
+    let verdict = include_str!("../../../src/cli/push/verdict.rs");
+    let send = include_str!("../../../src/cli/push/send.rs");
+    for (code, holds, said) in [
+        (
+            push,
+            "INFO_TYPE: &str = \"staticstored_test\";",
+            "its InfoType, `staticstored_test`",
+        ),
+        (push, "PORTS: [u16; 2] = [80, 443];", "the ports\n80 and 443 only"),
+        (
+            push,
+            "(\"a genuine event\", ",
+            "ok     a genuine event: success, after",
+        ),
+        (
+            push,
+            "(\"a wrong signature\", ",
+            "ok     a wrong signature: refused, HTTP 403",
+        ),
+        (
+            send,
+            "PATIENCE: Duration = Duration::from_secs(5);",
+            "| `no answer within 5 s` |",
+        ),
+        (
+            verdict,
+            "\"no answer within {patience} s",
+            "| `no answer within 5 s` |",
+        ),
+        (verdict, "a redirect to {}", "| `a redirect to ...` |"),
+        (verdict, "somebody else's page", "| `somebody else's page` |"),
+        (
+            verdict,
+            "no TLS that can be trusted",
+            "| `no TLS that can be trusted` |",
+        ),
+        (verdict, "success as well", "| `success as well` |"),
+        (verdict, "404 if ", "| `HTTP 404` |"),
+        (verdict, "502 | 504 =>", "| `HTTP 502`, `HTTP 504` |"),
+    ] {
+        assert!(
+            code.contains(holds) && OPERATIONS.contains(said),
+            "{holds}: {said}"
+        );
+    }
+}
