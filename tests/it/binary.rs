@@ -38,6 +38,8 @@ struct Station {
     outside: tempfile::TempDir,
     /// Variables of the daemon's environment beyond the configuration.
     variables: Vec<(&'static str, String)>,
+    /// How many files the daemon may have open; none: as many as we may.
+    open_files: Option<usize>,
 }
 
 impl Station {
@@ -59,6 +61,7 @@ impl Station {
             daemon: None,
             outside,
             variables: Vec::new(),
+            open_files: None,
         };
         station.write("config.toml", QUICK);
         private(&station.write("appsecret", &appsecret));
@@ -90,7 +93,14 @@ impl Station {
 
     /// The program with our configuration and none of the environment but that.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match self.open_files {
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), PROGRAM]);
+                shell
+            }
+            None => Command::new(PROGRAM),
+        };
         command
             .env_clear()
             .envs(self.world.environment())

@@ -350,3 +350,34 @@ async fn check_says_that_the_daemon_listens() {
     assert!(said.contains(&line), "{said}");
     station.stop().await;
 }
+
+#[tokio::test]
+async fn without_descriptors_for_more_connections_it_waits_and_then_goes_on() {
+    const DESCRIPTORS: usize = 100;
+    let mut station = receiving().await;
+    station.open_files = Some(DESCRIPTORS);
+    station.started().await;
+    let address = station.push_address().await;
+    let mut crowd = Vec::new();
+    for _ in 0..DESCRIPTORS {
+        crowd.push(connect(address).await);
+    }
+    station.wait_for_log("Too many open files").await;
+    let before = cpu_time(station.pid());
+    // It says so once a second: a loop that turned all the time would say it, and take time, thousands of times.
+    until(|| station.log().matches("Too many open files").count() >= 3).await;
+    let ticks = cpu_time(station.pid()) - before;
+    assert!(ticks < 50, "{ticks} hundredths of a second in about two seconds");
+    drop(crowd);
+    let push = weixin().ticket("ticket@@@1", station.now());
+    assert_eq!(station.push(&push).await, (200, "success".to_owned()));
+    station.stop().await;
+}
+
+/// The processor time that a process has used, in hundredths of a second.
+fn cpu_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
