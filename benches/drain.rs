@@ -10,6 +10,7 @@ mod rig;
 use anyhow::Result;
 use rig::drain::{IN_FLIGHT, Job};
 use rig::nginx::Nginx;
+use rig::summary::microseconds;
 use rig::{bare, drain, number, summary};
 
 #[tokio::main]
@@ -19,11 +20,20 @@ async fn main() -> Result<()> {
     for job in [Job::Accepted, Job::Confirmed] {
         let (mut floors, mut drains) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
+            let before = rig::cpu_time("self")?;
             let floor = bare::calls_per_second(&nginx.base_url(), calls, IN_FLIGHT).await?;
+            let floor_cpu = (rig::cpu_time("self")? - before) / u32::try_from(calls)?;
             let directory = tempfile::tempdir()?;
             let rows = calls / job.calls();
-            let drain = drain::calls_per_second(directory.path(), &nginx.base_url(), rows, (job, "")).await?;
-            println!("{job:?}: floor {floor:.0} calls/s, daemon {drain:.0} calls/s");
+            let (drain, daemon) =
+                drain::calls_per_second(directory.path(), &nginx.base_url(), rows, (job, "")).await?;
+            let drain_cpu = daemon.cpu_time()? / u32::try_from(rows * job.calls())?;
+            daemon.stop()?;
+            println!(
+                "{job:?}: floor {floor:.0} calls/s, {:.1} us of CPU each; daemon {drain:.0} calls/s, {:.1} us",
+                microseconds(floor_cpu),
+                microseconds(drain_cpu)
+            );
             floors.push(floor);
             drains.push(drain);
         }

@@ -122,7 +122,11 @@ async fn drained(nginx: &Nginx, rows: u64, pushes: Pushes) -> Result<f64> {
         (Job::Accepted, settings.as_str()),
     );
     let (address, rate) = match pushes {
-        Pushes::None => return drain.await,
+        Pushes::None => {
+            let (drained, daemon) = drain.await?;
+            daemon.stop()?;
+            return Ok(drained);
+        }
         Pushes::To(address, rate) => (address, rate),
         Pushes::ToTheDaemon(rate) => (address, rate),
     };
@@ -137,17 +141,19 @@ async fn drained(nginx: &Nginx, rows: u64, pushes: Pushes) -> Result<f64> {
         stop.cancel();
         drained
     };
+    // The daemon goes on until nobody pushes any more.
     let (drained, report) = tokio::join!(drain, trickle);
-    let mut report = report?;
+    let (mut report, (drained, daemon)) = (report?, drained?);
+    daemon.stop()?;
     println!(
         "{pushes:?}: {:.0} calls/s; {} pushes, p50 {:.2} ms, p99 {:.2} ms, {} given up",
-        *drained.as_ref().unwrap_or(&0.0),
+        drained,
         report.latencies.len(),
         milliseconds(quantile(&mut report.latencies, 0.5)),
         milliseconds(quantile(&mut report.latencies, 0.99)),
         report.skipped
     );
-    drained
+    Ok(drained)
 }
 
 async fn wait_until_it_listens(address: SocketAddr) {

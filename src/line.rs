@@ -171,10 +171,15 @@ impl Permit {
     /// Tells the line what the call showed of it.
     pub fn report(&self, verdict: &Verdict) {
         let now = self.line.0.clock.now();
-        self.line
-            .gauge()
-            .report(self.call, self.epoch, verdict, now, fastrand::f64());
-        self.line.tell();
+        let mut gauge = self.line.gauge();
+        let before = gauge.shape();
+        gauge.report(self.call, self.epoch, verdict, now, fastrand::f64());
+        let changed = gauge.shape() != before;
+        drop(gauge);
+        // Nearly every call finds the line as it was: then nobody is woken for nothing.
+        if changed {
+            self.line.tell();
+        }
     }
 }
 

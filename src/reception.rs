@@ -81,11 +81,13 @@ pub async fn run(listener: TcpListener, parts: Parts, stop: CancellationToken) -
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, path, "listening for Weixin's push");
     }
-    let router = Router::new()
-        .route(&path, post(push))
-        .with_state(Arc::new(reception));
+    let router = routes(&path).with_state(Arc::new(reception));
     server::serve("callback", listener, router, LIMITS, stop).await;
     Ok(())
+}
+
+fn routes(path: &str) -> Router<Arc<Reception>> {
+    Router::new().route(path, post(push))
 }
 
 struct Reception {
@@ -184,6 +186,23 @@ impl Reception {
                 key,
                 "the first push since the start that is encrypted with the {key} EncodingAESKey"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_path_that_the_configuration_takes_can_be_routed() {
+        for path in ["/", "//", "/a//b", "/.", "/../a", "/~a", "/a/", "/-_.~"] {
+            let text = format!(
+                "component.appid = \"wx1\"\ncallback.listen = \"[::1]:0\"\ncallback.path = \"{path}\""
+            );
+            let config = crate::config::Config::parse(&text, &crate::config::Environment::new()).unwrap();
+            // It panics where it cannot.
+            let _ = routes(&config.callback.unwrap().path);
         }
     }
 }

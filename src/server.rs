@@ -101,12 +101,13 @@ pub async fn serve<L>(
     });
     loop {
         let accepted = async {
+            // Where the system has no descriptor left, this waits and says so.
+            let (stream, address) = listener.accept().await;
             // Never an error: nobody closes it.
             let place = places.clone().acquire_owned().await.ok();
-            // It waits where the system has no descriptor left.
-            (place, listener.accept().await)
+            (place, stream, address)
         };
-        let (place, (stream, address)) = select! {
+        let (place, stream, address) = select! {
             biased;
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
@@ -162,7 +163,11 @@ impl Server {
             }
         };
         match ended {
-            Err(error) if error.is_parse() || error.is_parse_too_large() => {
+            Err(error) if error.is_parse_too_large() => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                self.refusals.tell(&address, status, "the head is too long");
+            }
+            Err(error) if error.is_parse() => {
                 self.refusals
                     .tell(&address, StatusCode::BAD_REQUEST, "this is no HTTP/1 request");
             }
@@ -187,7 +192,7 @@ impl Server {
             }
             None => {}
         }
-        // Where others wait for a place, nobody keeps one that idles.
+        // Where others may wait for a place, nobody keeps one that idles.
         if self.places.available_permits() == 0 {
             close(&mut response);
         }

@@ -15,8 +15,6 @@ use staticstored::clock::Stopwatch;
 pub const APPID: &str = "wx0123456789abcdef";
 const LONGEST_START: Duration = Duration::from_secs(60);
 const LONGEST_STOP: Duration = Duration::from_secs(60);
-/// What /proc counts CPU time in: USER_HZ, 100 on every Linux architecture that Rust's `std` runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running `staticstored run`; it is stopped with this value.
 #[derive(Debug)]
@@ -126,7 +124,7 @@ impl Daemon {
     /// # Errors
     /// When /proc can't be read.
     pub fn cpu_time(&self) -> Result<Duration> {
-        cpu_time_of(self.child.id())
+        super::cpu_time(&self.child.id().to_string())
     }
 
     /// What it has logged.
@@ -177,23 +175,6 @@ fn configuration(directory: &Path, base_url: &str, settings: &str) -> Result<Pat
     );
     std::fs::write(&file, text)?;
     Ok(file)
-}
-
-/// CPU time that a process has used so far.
-///
-/// # Errors
-/// When /proc can't be read.
-pub fn cpu_time_of(pid: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in parentheses and may hold anything; utime and stime are the 12th and 13th after it.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat without a name")?;
-    let ticks: f64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(str::parse::<f64>)
-        .sum::<Result<f64, _>>()?;
-    Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
 }
 
 fn mebibytes(status: &str, key: &str) -> Result<f64> {

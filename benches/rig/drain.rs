@@ -42,7 +42,7 @@ impl Job {
 }
 
 /// Fills a queue in `directory`, lets the daemon empty it, and returns calls per second from the first row finished to the
-/// last. `settings` is more TOML.
+/// last, and the daemon, which goes on. `settings` is more TOML.
 ///
 /// # Errors
 /// When rows stop being finished.
@@ -51,7 +51,7 @@ pub async fn calls_per_second(
     base_url: &str,
     rows: u64,
     (job, settings): (Job, &str),
-) -> Result<f64> {
+) -> Result<(f64, Daemon)> {
     let mut connection = database::create(&directory.join("queue.db")).await?;
     database::fill(&mut connection, rows, None).await?;
     let settings = format!(
@@ -78,6 +78,8 @@ pub async fn calls_per_second(
         bail!("no rows")
     };
     let taken = since.elapsed() - standing.elapsed();
-    daemon.stop()?;
-    Ok(((rows - before) * job.calls()) as f64 / taken.as_secs_f64())
+    Ok((
+        ((rows - before) * job.calls()) as f64 / taken.as_secs_f64(),
+        daemon,
+    ))
 }

@@ -51,7 +51,7 @@ impl Floor {
     /// # Errors
     /// When /proc can't be read.
     pub fn cpu_time(&self) -> Result<Duration> {
-        super::daemon::cpu_time_of(self.child.id())
+        super::cpu_time(&self.child.id().to_string())
     }
 }
 

@@ -22,3 +22,8 @@ pub fn median(numbers: &mut [f64]) -> f64 {
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
+
+/// A duration in microseconds.
+pub fn microseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000_000.0
+}

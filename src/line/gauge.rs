@@ -108,6 +108,11 @@ impl Gauge {
         !self.paused && self.rest_until.is_none() && self.fault.is_none() && self.window == self.most
     }
 
+    /// What may change by a report, and with it the condition or the room.
+    pub(super) fn shape(&self) -> (u64, usize, Option<Timestamp>) {
+        (self.epoch, self.window, self.rest_until)
+    }
+
     pub(super) fn take(&mut self, call: Call, most: usize, now: Timestamp) -> Room {
         if self.paused {
             return Room::None;

@@ -90,8 +90,13 @@ impl Lane {
         loop {
             // Whatever is committed from here on is seen now or wakes us.
             self.wakes.mark_unchanged();
+            let now = parts.clock.now();
             let work = parts.store.work(self.call, parts.max_in_flight).await?;
             if work.ready > 0 {
+                if work.next_due.is_none_or(|due| due > now) {
+                    // The claim need not look for what has come due: nothing has.
+                    self.made_ready_at = Some(now);
+                }
                 return Ok(work.ready);
             }
             let due = async {

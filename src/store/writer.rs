@@ -19,9 +19,9 @@ use crate::clock::{Stopwatch, Timestamp};
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
 /// The most orders in one transaction: it is to stay a matter of milliseconds, for other programs wait for it.
-const LARGEST_GROUP: usize = 128;
+const LARGEST_GROUP: usize = 256;
 /// Commits begin no closer together than this, but for the first after a pause.
-const SPACING: Duration = Duration::from_millis(2);
+const SPACING: Duration = Duration::from_millis(5);
 /// Between two tries when the database can't be written for now.
 const RETRY: Duration = Duration::from_millis(200);
 /// How many tries pass between two lines in the log.

@@ -222,7 +222,10 @@ fn a_database_of_another_version_or_of_somebody_else_is_left_alone() {
             .contains("file is not a database")
     );
     let desk = Desk::new();
-    desk.sql("UPDATE _sqlx_migrations SET version = 99999999999999");
+    desk.sql(
+        "INSERT INTO _sqlx_migrations SELECT 99999999999999, description, installed_on, success, checksum, \
+         execution_time FROM _sqlx_migrations LIMIT 1",
+    );
     assert!(desk.run(&["pause"]).refused(78).contains("newer staticstored"));
 }
 

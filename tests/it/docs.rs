@@ -375,12 +375,15 @@ fn every_reason_to_refuse_a_push_is_explained() {
         "the body is too large",
         "the body did not come in time",
         "the body broke off",
+        "the head is too long",
         "this is no HTTP/1 request",
         "the answer was not ready in time",
     ] {
         assert!(server.contains(&format!("\"{reason}\"")), "{reason}");
         assert!(OPERATIONS.contains(&format!("\n| {reason} | ")), "{reason}");
     }
+    let longest = staticstored::server::LONGEST_HEAD / 1024;
+    assert!(OPERATIONS.contains(&format!("over {longest} KiB; somebody else's")));
     let lines = include_str!("../../src/server/refusals.rs");
     assert!(lines.contains("LINES: u32 = 20;") && OPERATIONS.contains("20 lines a minute"));
 }

@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 /// How many rows may be claimed ahead, as a multiple of the calls in flight: what is called while two commits are made,
 /// the one that a claim comes too late for and its own.
-pub(in crate::provisioner) const AHEAD: usize = 4;
+pub(in crate::provisioner) const AHEAD: usize = 8;
 /// The most rows of one claim: other programs wait while it is written.
-const MOST_AT_ONCE: usize = 128;
+const MOST_AT_ONCE: usize = 256;
 
 type Claiming = Pin<Box<dyn Future<Output = Result<Vec<Request>, StoreError>> + Send>>;
 

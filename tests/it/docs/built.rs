@@ -82,15 +82,15 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
     for (code, holds, text, said) in [
         (
             flow,
-            "AHEAD: usize = 4;",
+            "AHEAD: usize = 8;",
             ARCHITECTURE,
-            "up to four times `api.max_in_flight`",
+            "up to eight times `api.max_in_flight`",
         ),
         (
             flow,
-            "AHEAD: usize = 4;",
+            "AHEAD: usize = 8;",
             OPERATIONS,
-            "\nfour times `api.max_in_flight`",
+            "\neight times `api.max_in_flight`",
         ),
         (
             lane,
@@ -131,15 +131,15 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
         ),
         (
             writer,
-            "LARGEST_GROUP: usize = 128;",
+            "LARGEST_GROUP: usize = 256;",
             ARCHITECTURE,
-            "up to 128 orders",
+            "up to 256 orders",
         ),
         (
             writer,
-            "SPACING: Duration = Duration::from_millis(2);",
+            "SPACING: Duration = Duration::from_millis(5);",
             ARCHITECTURE,
-            "at least 2 ms apart",
+            "at least 5 ms apart",
         ),
     ] {
         assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
