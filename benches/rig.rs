@@ -16,7 +16,10 @@ use anyhow::{Context, Result};
 pub mod bare;
 pub mod daemon;
 pub mod database;
+pub mod drain;
+pub mod floor;
 pub mod nginx;
+pub mod pusher;
 pub mod summary;
 pub mod witness;
 

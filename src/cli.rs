@@ -12,6 +12,7 @@ mod explain;
 mod init;
 mod man;
 mod pause;
+mod push;
 mod retry;
 mod run;
 mod screen;
@@ -80,6 +81,8 @@ pub enum Command {
     Resume,
     /// Insert a component_verify_ticket that another program received
     Ticket(ticket::Options),
+    /// Ask from outside whether a push of Weixin's would arrive: send an event of no consequence, signed, to its URL
+    Push(push::Options),
     /// Say what a Weixin errcode means, what staticstored does about it, and what you can do
     Explain(explain::Options),
     /// Run a Weixin platform on loopback, with faults to switch on
@@ -110,6 +113,18 @@ pub struct SimulateOptions {
     /// How long a token is good for
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = crate::config::parse_duration)]
     pub token_lifetime: std::time::Duration,
+    /// Push a component_verify_ticket to this URL, as Weixin does: sealed, at an interval, and when the daemon asks
+    #[arg(long, value_name = "URL")]
+    pub push: Option<String>,
+    /// How often a ticket is pushed
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::config::parse_duration, requires = "push")]
+    pub push_every: std::time::Duration,
+    /// The file with the callback token that pushes are signed with [default: one that is printed]
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub callback_token_file: Option<PathBuf>,
+    /// The file with the EncodingAESKey that pushes are encrypted with [default: one that is printed]
+    #[arg(long, value_name = "FILE", requires = "push")]
+    pub aes_key_file: Option<PathBuf>,
 }
 
 /// `staticstored demo`
@@ -142,6 +157,7 @@ pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> 
         Command::Pause => pause::run(session, true).await?,
         Command::Resume => pause::run(session, false).await?,
         Command::Ticket(options) => ticket::run(session, &options).await?,
+        Command::Push(options) => push::run(session, &options).await?,
         Command::Explain(options) => explain::run(session, &options)?,
         Command::Completions(options) => completions::run(session, &options)?,
         Command::Man(options) => man::run(session, &options)?,

@@ -15,6 +15,7 @@ mod faults;
 mod ledger;
 mod options;
 mod platform;
+pub mod push;
 mod quota;
 pub mod scenario;
 mod server;
@@ -33,7 +34,10 @@ pub use ledger::Entry;
 pub use options::{AbsentList, ListField, Options, RegionField};
 pub use stores::Opening;
 
+use crate::clock::Timestamp;
+
 use platform::Platform;
+use push::{Answer, Event, Letter, Push, Undelivered};
 use server::Server;
 use stores::Course;
 
@@ -118,7 +122,8 @@ impl Simulator {
 
     /// Changes the options of the running platform, but for those read at the start.
     pub fn change(&self, change: impl FnOnce(&mut Options)) {
-        change(&mut self.platform.lock().options);
+        self.platform.lock().change(change);
+        self.platform.rescheduled.notify_one();
     }
 }
 
@@ -160,6 +165,66 @@ impl Simulator {
     /// Ends the life of all tickets made so far: they answer 61005.
     pub fn expire_tickets(&self) {
         self.platform.lock().tickets.expire();
+    }
+}
+
+/// Pushes, to [`Options::push_to`]. Those that a test makes are tried once, and change nothing about those that come by
+/// themselves.
+impl Simulator {
+    /// Makes a new ticket and pushes it.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn push_ticket(&self) -> Result<Answer, Undelivered> {
+        let ticket = self.new_ticket();
+        self.push(&Event::ticket(&ticket, self.now())).await
+    }
+
+    /// Pushes an event of another InfoType.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn push_event(&self, info_type: &str) -> Result<Answer, Undelivered> {
+        self.push(&Event::other(info_type, self.now())).await
+    }
+
+    /// Pushes an event, such as an older ticket.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn push(&self, event: &Event) -> Result<Answer, Undelivered> {
+        let letter = push::seal(&self.platform, event, self.now()).ok_or(Undelivered::NoTarget)?;
+        push::deliver(&self.platform, event.info_type(), &letter).await
+    }
+
+    /// Sends a letter, which may have been sent before or be sealed by other means than the target's.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn post(&self, letter: &Letter) -> Result<Answer, Undelivered> {
+        push::deliver(&self.platform, "", letter).await
+    }
+
+    /// Every push so far, the oldest first.
+    #[must_use]
+    pub fn pushes(&self) -> Vec<Push> {
+        self.platform.lock().schedule.made.clone()
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn pushed(&self) -> usize {
+        self.platform.lock().schedule.made.len()
+    }
+
+    /// Whether a push is to come by itself.
+    #[must_use]
+    pub fn goes_on_pushing(&self) -> bool {
+        self.platform.lock().schedule.goes_on()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.platform.lock().now()
     }
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use staticstored::clock::Stopwatch;
 
+/// Its `component.appid`.
+pub const APPID: &str = "wx0123456789abcdef";
 const LONGEST_START: Duration = Duration::from_secs(60);
 const LONGEST_STOP: Duration = Duration::from_secs(60);
 
@@ -161,7 +163,7 @@ fn configuration(directory: &Path, base_url: &str, settings: &str) -> Result<Pat
         .write_all(b"bench-secret")?;
     let file = directory.join("config.toml");
     let text = format!(
-        "component.appid = \"wx0123456789abcdef\"\n\
+        "component.appid = \"{APPID}\"\n\
          component.appsecret_file = \"{}\"\n\
          database.url = \"sqlite:{}\"\n\
          api.base_url = \"{base_url}\"\n\

@@ -3,6 +3,7 @@
 //! The daemon is the real one, the database a real file, the faults of every kind. Each environment's name says what goes wrong
 //! with it, so where each must end is known, and is checked: a demo that ends wrongly fails.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use super::session::Session;
 use super::status::{table, watch};
 use super::{DemoOptions, database};
 use crate::config::{Config, Environment};
-use crate::credential::{AppSecret, Ticket};
-use crate::daemon::{self, Secrets};
+use crate::credential::{AesKey, AppSecret, CallbackToken};
+use crate::daemon::{self, CallbackSecrets, Secrets};
 use crate::observability;
 use crate::request::Env;
+use crate::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY, Seal, Target};
 use crate::simulator::scenario::{self, Case, Ending};
 use crate::simulator::{Endpoint, Opening, Options, Simulator};
 use crate::store::desk::{self, StatusRow};
@@ -34,6 +36,9 @@ const TIMES: [(&str, &str); 8] = [
     ("CONFIRM__MAX_INTERVAL", "2s"),
     ("CONFIRM__GIVE_UP_AFTER", "60s"),
 ];
+/// How long after it was asked Weixin pushes the ticket.
+const PUSH_DELAY: Duration = Duration::from_millis(200);
+const CALLBACK_PATH: &str = "/weixin/callback";
 /// How long a website takes to come online.
 const OPENING: Duration = Duration::from_secs(2);
 
@@ -42,7 +47,7 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
         observability::start(&session.env)?;
     }
     let directory = tempfile::tempdir().context("no temporary directory")?;
-    let settings = Options {
+    let mut settings = Options {
         clock: session.clock.clone(),
         seed: options.seed,
         opening: Opening::online_after(OPENING),
@@ -50,18 +55,15 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
         detailed_ledger: false,
         ..Options::default()
     };
-    let secrets = Secrets {
-        appsecret: Some(AppSecret::parse(&settings.appsecret)?),
-        bearer: None,
-        callback: None,
-    };
+    let receiver = pushed_to(&mut settings)?;
+    let secrets = secrets(&settings)?;
     let appid = settings.appid.clone();
     let simulator = Simulator::start(settings)
         .await
         .context("no loopback address to simulate Weixin on")?;
-    let config = config(directory.path(), &simulator.url(), &appid)?;
+    let config = config(directory.path(), &simulator.url(), &appid, receiver)?;
     let cases = scenario::demo(options.environments as usize);
-    fill(&config, &simulator, &cases).await?;
+    fill(&config, &cases).await?;
     session.screen.line(format_args!(
         "{} environments, a simulated Weixin with every kind of fault, one daemon; each name says what goes wrong.",
         cases.len()
@@ -81,9 +83,35 @@ pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow:
     report(session, &config, &simulator, &cases).await
 }
 
-fn config(directory: &Path, base_url: &str, appid: &str) -> anyhow::Result<Config> {
+/// Lets Weixin push the ticket to where the daemon will listen: it has to ask for it, as on its first day.
+fn pushed_to(settings: &mut Options) -> anyhow::Result<SocketAddr> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback address to be pushed to")?;
+    let receiver = free.local_addr()?;
+    let seal = Seal::new(CALLBACK_TOKEN, ENCODING_AES_KEY, &settings.appid)?;
+    settings.push_to = Some(Target::new(&format!("http://{receiver}{CALLBACK_PATH}"), seal)?);
+    settings.push_delay = PUSH_DELAY;
+    Ok(receiver)
+}
+
+/// What the files of a real daemon would hold.
+fn secrets(settings: &Options) -> anyhow::Result<Secrets> {
+    Ok(Secrets {
+        appsecret: Some(AppSecret::parse(&settings.appsecret)?),
+        bearer: None,
+        callback: Some(CallbackSecrets {
+            token: CallbackToken::parse(CALLBACK_TOKEN)?,
+            aes_key: AesKey::parse(ENCODING_AES_KEY)?,
+            previous_aes_key: None,
+        }),
+    })
+}
+
+fn config(directory: &Path, base_url: &str, appid: &str, receiver: SocketAddr) -> anyhow::Result<Config> {
     let database = format!("sqlite:{}", directory.join("queue.db").display());
+    let receiver = receiver.to_string();
     let ours = [
+        ("CALLBACK__LISTEN", receiver.as_str()),
+        ("CALLBACK__PATH", CALLBACK_PATH),
         ("DATABASE__URL", database.as_str()),
         ("API__BASE_URL", base_url),
         ("COMPONENT__APPID", appid),
@@ -93,11 +121,10 @@ fn config(directory: &Path, base_url: &str, appid: &str) -> anyhow::Result<Confi
     Ok(Config::parse("", &env)?)
 }
 
-/// Inserts the ticket and the requests, as other programs would.
-async fn fill(config: &Config, simulator: &Simulator, cases: &[Case]) -> anyhow::Result<()> {
+/// Inserts the requests, as other programs would.
+async fn fill(config: &Config, cases: &[Case]) -> anyhow::Result<()> {
     store::migrate(&config.database.path).await?;
     let mut connection = store::connect(&config.database.path, Access::Write).await?;
-    desk::insert_ticket(&mut connection, &Ticket::parse(&simulator.ticket())?).await?;
     let envs: Vec<Env> = cases
         .iter()
         .map(|case| Env::parse(&case.env))
@@ -132,7 +159,9 @@ async fn report(
     screen.line(format_args!("and {} online, such as", online.len()))?;
     table::show(screen, &online[..online.len().min(5)])?;
     screen.line(format_args!(
-        "Weixin saw {} creates, {} describes and gave {} tokens.",
+        "Weixin pushed {} ticket{}, saw {} creates, {} describes and gave {} tokens.",
+        simulator.pushed(),
+        if simulator.pushed() == 1 { "" } else { "s" },
         simulator.calls(Endpoint::Create),
         simulator.calls(Endpoint::Describe),
         simulator.exchanges()

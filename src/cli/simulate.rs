@@ -1,5 +1,7 @@
 //! `staticstored simulate`: a Weixin platform on loopback, for whoever wants to try their own feeding code.
 
+mod push;
+
 use anyhow::Context as _;
 
 use super::SimulateOptions;
@@ -12,7 +14,7 @@ pub(super) async fn run(session: &mut Session, options: &SimulateOptions) -> any
         "{} is no loopback address: the simulator knows no secrets to keep, and nobody else is to find it",
         options.listen
     );
-    let settings = Options {
+    let mut settings = Options {
         listen: options.listen,
         clock: session.clock.clone(),
         seed: options.seed,
@@ -22,6 +24,7 @@ pub(super) async fn run(session: &mut Session, options: &SimulateOptions) -> any
         detailed_ledger: false,
         ..Options::default()
     };
+    let about_pushes = push::set_up(&mut settings, options)?;
     let (appid, appsecret) = (settings.appid.clone(), settings.appsecret.clone());
     let simulator = Simulator::start(settings)
         .await
@@ -29,19 +32,27 @@ pub(super) async fn run(session: &mut Session, options: &SimulateOptions) -> any
     for fault in random(options.faults) {
         simulator.fault(fault);
     }
-    for line in [
-        format!("A simulated Weixin listens on {} until Ctrl-C. To use it:", simulator.url()),
+    let greeting = [
+        format!(
+            "A simulated Weixin listens on {} until Ctrl-C. To use it:",
+            simulator.url()
+        ),
         format!("  api.base_url    {}", simulator.url()),
         format!("  component.appid {appid}"),
         format!("  the appsecret   {appsecret}"),
         format!("  a ticket        {}", simulator.ticket()),
-        "An env whose name ends in -- and a fault meets that fault: x--cut-after-effect, x--not-opened, x--busy ..."
-            .to_owned(),
-    ] {
+    ];
+    for line in greeting.into_iter().chain(about_pushes) {
         session.screen.line(line)?;
     }
+    session.screen.line(
+        "An env whose name ends in -- and a fault meets that fault: x--cut-after-effect, x--not-opened, x--busy ...",
+    )?;
     session.screen.flush()?;
-    tokio::signal::ctrl_c().await?;
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => ended?,
+        told = push::tell(session, &simulator) => told?,
+    }
     let calls = |endpoint| simulator.calls(endpoint);
     session.screen.line(format_args!(
         "{} creates ({} needless), {} describes, {} tokens",

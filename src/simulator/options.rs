@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 
 use super::Opening;
+use super::push::Target;
 
 /// The platform's settings. Each can be changed while it runs, but for those read at the start.
 #[derive(Clone, Debug)]
@@ -25,8 +26,20 @@ pub struct Options {
     pub appsecret: String,
     /// How long a new ticket is good; default 12 hours.
     pub ticket_lifetime: Duration,
-    /// Whether api_start_push_ticket makes a new ticket; default yes.
+    /// Whether api_start_push_ticket makes a new ticket, and pushes it where there is somebody to push to; default yes.
     pub start_push_makes_ticket: bool,
+    /// Who tickets are pushed to; default: nobody.
+    pub push_to: Option<Target>,
+    /// How often a ticket is pushed; the first time that long after there is somebody to push to; default 10 minutes.
+    pub push_interval: Duration,
+    /// How long after api_start_push_ticket a ticket is pushed; default 1 second.
+    pub push_delay: Duration,
+    /// How often one push is tried until it is answered `success`; default 3.
+    pub push_tries: u32,
+    /// How long an answer to a push is waited for, in real time; default 5 seconds.
+    pub push_patience: Duration,
+    /// Whether after a push without `success` no more come until api_start_push_ticket; default yes.
+    pub push_stops: bool,
     /// How long a new token is good; default 2 hours.
     pub token_lifetime: Duration,
     /// How long a token outlives the making of the next; default 5 minutes.
@@ -69,6 +82,12 @@ impl Default for Options {
             appsecret: "0123456789abcdef0123456789abcdef".to_owned(),
             ticket_lifetime: Duration::from_secs(12 * 60 * 60),
             start_push_makes_ticket: true,
+            push_to: None,
+            push_interval: Duration::from_secs(10 * 60),
+            push_delay: Duration::from_secs(1),
+            push_tries: 3,
+            push_patience: Duration::from_secs(5),
+            push_stops: true,
             token_lifetime: Duration::from_secs(2 * 60 * 60),
             token_overlap: Duration::from_secs(5 * 60),
             opening: Opening::online_after(Duration::from_secs(2)),

@@ -6,6 +6,8 @@ mod state;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::answer::Reply;
 use super::waiting::{Hold, Waiting};
 use super::{Endpoint, Options};
@@ -16,6 +18,8 @@ use state::State;
 pub(super) struct Platform {
     state: Mutex<State>,
     pub(super) waiting: Waiting,
+    /// When the next push is due has changed.
+    pub(super) rescheduled: Notify,
 }
 
 /// A call as it came in.
@@ -43,6 +47,7 @@ impl Platform {
         Self {
             state: Mutex::new(State::new(options)),
             waiting: Waiting::default(),
+            rescheduled: Notify::new(),
         }
     }
 
@@ -65,6 +70,9 @@ impl Platform {
             }
         };
         self.waiting.notify();
+        if call.endpoint == Endpoint::StartPushTicket {
+            self.rescheduled.notify_one();
+        }
         verdict
     }
 }

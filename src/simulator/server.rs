@@ -1,4 +1,5 @@
-//! The HTTP server: connections that can be refused and cut, and each request on its way to the platform.
+//! The HTTP server: connections that can be refused and cut, and each request on its way to the platform; its tasks, of
+//! which the one that pushes is one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::Endpoint;
 use super::body::{AnswerBody, Cut};
 use super::platform::{Call, Platform};
+use super::push;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -50,6 +52,7 @@ impl Server {
             TaskTracker::new(),
         );
         let (accepting, is_accepting) = watch::channel(true);
+        let pusher = Arc::clone(&platform);
         let door = Door {
             address,
             _reserve: reserve,
@@ -59,6 +62,7 @@ impl Server {
             stop: stop.clone(),
         };
         tasks.spawn(door.run(listener));
+        tasks.spawn(push::run(pusher, stop.clone()));
         Ok(Self {
             address,
             wanted,

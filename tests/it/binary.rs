@@ -7,6 +7,8 @@ mod guest;
 mod kill;
 mod life;
 mod modes;
+mod outside;
+mod proxy;
 mod push;
 mod secrets;
 mod share;
@@ -21,6 +23,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use staticstored::simulator::Options;
+use staticstored::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY};
 use tokio::net::UnixDatagram;
 
 use crate::world::{QUICK, World, within};
@@ -94,6 +97,20 @@ impl Station {
         self.world
             .wait_for("SELECT token_expires_at IS NOT NULL FROM service", &["1"])
             .await;
+    }
+
+    /// Turns the receiver on, for daemons started from now on and for what the simulator seals; returns its port.
+    fn receives(&mut self) -> u16 {
+        let port = self.world.receives();
+        for (key, content) in [
+            ("callback.token_file", CALLBACK_TOKEN),
+            ("callback.aes_key_file", ENCODING_AES_KEY),
+        ] {
+            let file = self.write(&key.replace('.', "-"), content);
+            private(&file);
+            self.world.set(key, &file.display().to_string());
+        }
+        port
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -3,6 +3,7 @@
 mod check;
 mod enqueue;
 mod help;
+mod push;
 mod status;
 
 use std::io::Write as _;

@@ -9,6 +9,7 @@ mod look;
 mod order;
 mod others;
 mod plans;
+mod pushed;
 mod retention;
 mod stop;
 mod ticket;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod faults;
+mod push;
 mod rules;
 mod scenario;
 

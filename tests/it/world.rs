@@ -7,8 +7,9 @@ use std::time::Duration;
 use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
-use staticstored::credential::{AppSecret, Bearer};
+use staticstored::credential::{AesKey, AppSecret, Bearer, CallbackToken};
 use staticstored::daemon::{self, CallbackSecrets, DaemonError, Secrets};
+use staticstored::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY, Seal, Target};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
 use tokio::runtime::Runtime;
@@ -17,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What no condition takes; it only bounds a test that has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the receiver is by default.
+pub const PUSH_PATH: &str = "/weixin/callback";
 
 /// Quick enough for a test, and no limits.
 pub const QUICK: &str = r#"
@@ -105,6 +109,25 @@ impl World {
     /// Sets a key of the configuration, for daemons started from now on.
     pub fn set(&mut self, key: &'static str, value: &str) {
         self.overrides.push((key, value.to_owned()));
+    }
+
+    /// Turns the receiver on, for daemons started from now on; returns its port. Nobody pushes yet.
+    pub fn receives(&mut self) -> u16 {
+        let port = free_port();
+        self.set("callback.listen", &format!("127.0.0.1:{port}"));
+        self.callback = Some(CallbackSecrets {
+            token: CallbackToken::parse(CALLBACK_TOKEN).unwrap(),
+            aes_key: AesKey::parse(ENCODING_AES_KEY).unwrap(),
+            previous_aes_key: None,
+        });
+        port
+    }
+
+    /// The same, and the simulator pushes there.
+    pub fn is_pushed_to(&mut self) {
+        let url = format!("http://127.0.0.1:{}{PUSH_PATH}", self.receives());
+        let target = Target::new(&url, seal()).unwrap();
+        self.simulator.change(|options| options.push_to = Some(target));
     }
 
     pub fn database(&self) -> PathBuf {
@@ -330,6 +353,17 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// What the simulator seals its pushes with.
+pub fn seal() -> Seal {
+    Seal::new(CALLBACK_TOKEN, ENCODING_AES_KEY, &Options::default().appid).unwrap()
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Bounds a wait that ends by itself unless the test has failed.

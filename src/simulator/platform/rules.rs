@@ -89,8 +89,10 @@ impl State {
     fn start_push_ticket(&mut self, payload: &Payload, now: Timestamp) -> Result<Outcome, Refusal> {
         self.check_credentials(payload, payload.component_secret.as_deref())?;
         let took_effect = self.options.start_push_makes_ticket;
-        if took_effect {
-            self.issue_ticket(now);
+        match took_effect {
+            true if self.options.push_to.is_some() => self.schedule.ask(now, self.options.push_delay),
+            true => drop(self.issue_ticket(now)),
+            false => {}
         }
         Ok(Outcome {
             answer: ok(),

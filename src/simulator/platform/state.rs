@@ -12,6 +12,7 @@ use crate::simulator::answer::{Refusal, Reply};
 use crate::simulator::fault::{Fault, Kind};
 use crate::simulator::faults::{Faults, Occasion, distort};
 use crate::simulator::ledger::{Entry, Ledger};
+use crate::simulator::push::Schedule;
 use crate::simulator::quota::Quota;
 use crate::simulator::stores::Stores;
 use crate::simulator::tokens::{Tickets, Times, Tokens};
@@ -26,6 +27,7 @@ pub(in crate::simulator) struct State {
     pub(in crate::simulator) stores: Stores,
     pub(in crate::simulator) tokens: Tokens,
     pub(in crate::simulator) tickets: Tickets,
+    pub(in crate::simulator) schedule: Schedule,
     pub(in crate::simulator) busy: bool,
     busy_until: Timestamp,
     pub(super) quotas: Quotas,
@@ -43,8 +45,14 @@ pub(super) struct Quotas {
 
 impl State {
     pub(super) fn new(options: Options) -> Self {
-        let ticket_ends = after(options.clock.now(), options.ticket_lifetime);
+        let now = options.clock.now();
+        let ticket_ends = after(now, options.ticket_lifetime);
+        let mut schedule = Schedule::default();
+        if options.push_to.is_some() {
+            schedule.start(now, options.push_interval);
+        }
         Self {
+            schedule,
             tickets: Tickets::new(options.ticket.clone(), ticket_ends),
             random: fastrand::Rng::with_seed(options.seed),
             options,
@@ -61,6 +69,17 @@ impl State {
     /// The time by the platform's clock.
     pub(in crate::simulator) fn now(&self) -> Timestamp {
         self.options.clock.now()
+    }
+
+    /// Changes the options. Who comes to be pushed to is pushed to after an interval.
+    pub(in crate::simulator) fn change(&mut self, change: impl FnOnce(&mut Options)) {
+        let pushed = self.options.push_to.is_some();
+        change(&mut self.options);
+        match self.options.push_to.is_some() {
+            true if !pushed => self.schedule.start(self.now(), self.options.push_interval),
+            false => self.schedule.end(),
+            true => {}
+        }
     }
 
     /// Makes a token; the one before lives on for `overlap`.

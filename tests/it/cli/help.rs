@@ -31,6 +31,7 @@ fn the_help_of_each_command_names_what_can_be_typed() {
         ("pause", &["Stop new calls"]),
         ("resume", &["pause"]),
         ("ticket", &["<FILE>", "standard input"]),
+        ("push", &["<URL>", "event of no consequence"]),
         ("explain", &["<ERRCODE>"]),
         (
             "simulate",
@@ -40,6 +41,10 @@ fn the_help_of_each_command_names_what_can_be_typed() {
                 "--seed <N>",
                 "--opening <DURATION>",
                 "--token-lifetime",
+                "--push <URL>",
+                "--push-every <DURATION>",
+                "--callback-token-file <FILE>",
+                "--aes-key-file <FILE>",
             ],
         ),
         ("demo", &["--environments <N>", "[default: 200]", "--seed <N>"]),
@@ -57,7 +62,7 @@ fn the_help_of_each_command_names_what_can_be_typed() {
 fn the_overview_names_every_command_the_default_configuration_and_the_exit_statuses() {
     let told = Told::from(program(&["--help"]).output().unwrap()).done();
     for part in [
-        "run", "init", "check", "enqueue", "status", "retry", "pause", "resume", "ticket", "explain",
+        "run", "init", "check", "enqueue", "status", "retry", "pause", "resume", "ticket", "push", "explain",
     ] {
         assert!(told.contains(&format!("\n  {part} ")), "{part}\n{told}");
     }
@@ -95,9 +100,34 @@ fn bad_values_of_the_simulator_are_refused() {
         ["--faults", "-0.1"],
         ["--opening", "3"],
         ["--listen", "everywhere"],
+        // Without --push they would be for nothing.
+        ["--push-every", "5m"],
+        ["--aes-key-file", "key"],
     ] {
         let mut command = vec!["simulate"];
         command.extend(arguments);
         Told::from(program(&command).output().unwrap()).refused(2);
+    }
+}
+
+#[test]
+fn pushes_of_the_simulator_go_to_this_machine_alone_with_a_key_that_is_one_and_not_without_a_pause() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    std::fs::write(&file, "too-short").unwrap();
+    let file = file.to_str().unwrap();
+    for (arguments, says) in [
+        (["--push", "https://example.com/"], "loopback"),
+        (["--push-every", "10ms"], "--push-every is at least 1s"),
+        (["--aes-key-file", file], "EncodingAESKey"),
+        (["--callback-token-file", "/nowhere"], "/nowhere cannot be read"),
+    ] {
+        let mut command = vec!["simulate", "--listen", "127.0.0.1:0"];
+        if arguments[0] != "--push" {
+            command.extend(["--push", "http://127.0.0.1:9/"]);
+        }
+        command.extend(arguments);
+        let told = Told::from(program(&command).output().unwrap()).refused(1);
+        assert!(told.contains(says) && !told.contains("too-short"), "{told}");
     }
 }

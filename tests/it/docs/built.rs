@@ -20,13 +20,23 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
     let latency = include_str!("../../../benches/latency.rs");
     let million = include_str!("../../../benches/million.rs");
     let share = include_str!("../../../benches/share.rs");
+    let push = include_str!("../../../benches/push.rs");
     for (code, holds, said) in [
         (
             drain,
             "(number(0, 20_000), number(1, 3))",
             "| 20,000 calls by the bare loop",
         ),
-        (drain, "IN_FLIGHT: u64 = 64;", "64 in flight, three times"),
+        (
+            push,
+            "(number(0, 20_000), number(1, 3), number(2, 40_000))",
+            "| 20,000 genuine pushes, sealed beforehand, over 64 connections",
+        ),
+        (
+            push,
+            "RATES: [u64; 2] = [500, 2_000];",
+            "beside 500 pushes a second",
+        ),
         (latency, "(number(0, 300), ", "| 300 INSERTs from"),
         (latency, "from_secs(number(1, 20))", "20 seconds of nothing"),
         (latency, "= 20..=60;", "20 to 60 ms apart"),
@@ -53,6 +63,10 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
             .and_then(|rest| rest.split('`').next());
         assert!(PERFORMANCE.contains(usage.unwrap()), "{usage:?}");
     }
+    let rig_drain = include_str!("../../../benches/rig/drain.rs");
+    assert!(rig_drain.contains("IN_FLIGHT: u64 = 64;") && PERFORMANCE.contains("64 in flight, three times"));
+    let pusher = include_str!("../../../benches/rig/pusher.rs");
+    assert!(pusher.contains("CONNECTIONS: usize = 64;"));
 }
 
 #[test]
@@ -165,5 +179,55 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
         ),
     ] {
         assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_push_from_outside_is_what_the_documents_show() {
+    let push = include_str!("../../../src/cli/push.rs");
+    let verdict = include_str!("../../../src/cli/push/verdict.rs");
+    let send = include_str!("../../../src/cli/push/send.rs");
+    for (code, holds, said) in [
+        (
+            push,
+            "INFO_TYPE: &str = \"staticstored_test\";",
+            "its InfoType, `staticstored_test`",
+        ),
+        (push, "PORTS: [u16; 2] = [80, 443];", "the ports\n80 and 443 only"),
+        (
+            push,
+            "(\"a genuine event\", ",
+            "ok     a genuine event: success, after",
+        ),
+        (
+            push,
+            "(\"a wrong signature\", ",
+            "ok     a wrong signature: refused, HTTP 403",
+        ),
+        (
+            send,
+            "PATIENCE: Duration = Duration::from_secs(5);",
+            "| `no answer within 5 s` |",
+        ),
+        (
+            verdict,
+            "\"no answer within {patience} s",
+            "| `no answer within 5 s` |",
+        ),
+        (verdict, "a redirect to {}", "| `a redirect to ...` |"),
+        (verdict, "somebody else's page", "| `somebody else's page` |"),
+        (
+            verdict,
+            "no TLS that can be trusted",
+            "| `no TLS that can be trusted` |",
+        ),
+        (verdict, "success as well", "| `success as well` |"),
+        (verdict, "404 if ", "| `HTTP 404` |"),
+        (verdict, "502 | 504 =>", "| `HTTP 502`, `HTTP 504` |"),
+    ] {
+        assert!(
+            code.contains(holds) && OPERATIONS.contains(said),
+            "{holds}: {said}"
+        );
     }
 }

@@ -1,0 +1,85 @@
+//! A full queue, and how fast the daemon empties it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use staticstored::clock::Stopwatch;
+
+use super::daemon::Daemon;
+use super::database;
+
+/// Calls in flight at once.
+pub const IN_FLIGHT: u64 = 64;
+const POLL: Duration = Duration::from_millis(20);
+/// Without a row finished for so long, something is wrong.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
+
+/// What the daemon does with each row.
+#[derive(Clone, Copy, Debug)]
+pub enum Job {
+    /// A create, and no more is asked.
+    Accepted,
+    /// A create, and a describe that finds the website online.
+    Confirmed,
+}
+
+impl Job {
+    /// How many calls one row takes.
+    pub fn calls(self) -> u64 {
+        match self {
+            Self::Accepted => 1,
+            Self::Confirmed => 2,
+        }
+    }
+
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Accepted => "confirm.enabled = false",
+            Self::Confirmed => "confirm.initial_interval = \"1ms\"\nconfirm.max_interval = \"1ms\"",
+        }
+    }
+}
+
+/// Fills a queue in `directory`, lets the daemon empty it, and returns calls per second from the first row finished to the
+/// last, and the daemon, which goes on. `settings` is more TOML.
+///
+/// # Errors
+/// When rows stop being finished.
+pub async fn calls_per_second(
+    directory: &Path,
+    base_url: &str,
+    rows: u64,
+    (job, settings): (Job, &str),
+) -> Result<(f64, Daemon)> {
+    let mut connection = database::create(&directory.join("queue.db")).await?;
+    database::fill(&mut connection, rows, None).await?;
+    let settings = format!(
+        "api.max_in_flight = {IN_FLIGHT}\n{}\n{settings}\n",
+        job.settings()
+    );
+    let daemon = Daemon::start(directory, base_url, &settings)?;
+    let mut first: Option<(u64, Stopwatch)> = None;
+    let (mut last, mut standing) = (0, Stopwatch::start());
+    while last < rows {
+        tokio::time::sleep(POLL).await;
+        let finished = database::finished(&mut connection).await?;
+        if finished > last {
+            (last, standing) = (finished, Stopwatch::start());
+            first.get_or_insert((finished, standing));
+        } else if standing.elapsed() > LONGEST_STANDSTILL {
+            bail!(
+                "{last} of {rows} rows are finished, and no more\n{}",
+                daemon.log()?
+            );
+        }
+    }
+    let Some((before, since)) = first else {
+        bail!("no rows")
+    };
+    let taken = since.elapsed() - standing.elapsed();
+    Ok((
+        ((rows - before) * job.calls()) as f64 / taken.as_secs_f64(),
+        daemon,
+    ))
+}
