@@ -190,6 +190,7 @@ impl Group {
         if let Err(error) = self.write_and_commit(connection, held).await {
             // It fails where there is nothing left to roll back.
             let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+            self.let_go_of_claims(held);
             return Err(error);
         }
         if self
@@ -227,6 +228,15 @@ impl Group {
         }
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
+    }
+
+    /// What was claimed is rolled back.
+    fn let_go_of_claims(&mut self, held: &mut Held) {
+        for (order, _, claimed) in &mut self.claims {
+            for request in claimed.take().iter().flat_map(|claimed| &claimed.requests) {
+                held.let_go(request.env.as_str(), order.claim);
+            }
+        }
     }
 
     /// Tells what is committed, and lets go of what was settled.

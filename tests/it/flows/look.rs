@@ -250,7 +250,7 @@ async fn a_jump_of_the_clock_ends_no_claim_whose_call_is_on_its_way() {
     world.see(|simulator| simulator.held() == 1).await;
     world.clock.advance(Duration::from_secs(3600));
     let leases = "SELECT due_at < (SELECT heartbeat_at FROM service) FROM queue WHERE env = 'slow'";
-    world.wait_for(leases, &["1"]).await;
+    world.fly(Duration::from_secs(1), leases, &["1"]).await;
     world.insert("other").await;
     let other = "SELECT state FROM status WHERE env = 'other'";
     world.fly(Duration::from_secs(1), other, &["online"]).await;

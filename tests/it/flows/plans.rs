@@ -88,7 +88,10 @@ async fn a_batch_is_the_outer_loop_and_the_table_is_searched_for_each_of_its_row
         let plan = plan(&world, statement).await;
         let place = |what: &str| plan.iter().position(|step| step.contains(what));
         let batch = place("VIRTUAL TABLE").unwrap();
-        let joins = statement.contains("FROM (SELECT") || statement.contains("CROSS JOIN status");
+        // A batch that only leaves rows out is looked into, and joins nothing.
+        let leaves_out = statement.contains("NOT IN (SELECT value FROM json_each");
+        let joins =
+            !leaves_out && (statement.contains("FROM (SELECT") || statement.contains("CROSS JOIN status"));
         if joins {
             assert_eq!(batch, 0, "{statement}\n{plan:#?}");
         }
