@@ -214,8 +214,15 @@ impl Group {
         if !self.settlements.is_empty() {
             queue::settle(connection, &self.settlements).await?;
         }
+        let newest = self.newest_ticket();
         for (change, _, rows) in &mut self.changes {
-            *rows = change.write(connection).await?;
+            // Of tickets that come together only the newest counts.
+            let superseded = change.ticket_created_at().is_some_and(|at| Some(at) < newest);
+            *rows = if superseded {
+                0
+            } else {
+                change.write(connection).await?
+            };
         }
         for (order, _, claimed) in &mut self.claims {
             let got = queue::claim(connection, order, held).await?;
@@ -228,6 +235,11 @@ impl Group {
         }
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
+    }
+
+    fn newest_ticket(&self) -> Option<Timestamp> {
+        let of_changes = self.changes.iter().map(|(change, _, _)| change);
+        of_changes.filter_map(Change::ticket_created_at).max()
     }
 
     /// What was claimed is rolled back.
@@ -293,6 +305,14 @@ impl Group {
 }
 
 impl Change {
+    /// Where it is a pushed ticket whose CreateTime can be right: that.
+    fn ticket_created_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::ReceiveTicket(pushed) if pushed.is_dated() => Some(pushed.created_at),
+            _ => None,
+        }
+    }
+
     async fn write(&self, connection: &mut SqliteConnection) -> Result<u64, StoreError> {
         match self {
             Self::Vitals(vitals) => service::write(connection, vitals).await,

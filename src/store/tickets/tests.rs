@@ -127,3 +127,25 @@ fn a_few_minutes_ahead_and_hours_behind_are_no_wrong_clock() {
     assert!(dated("2026-11-23T00:00:00.000Z"));
     assert!(!dated("2026-11-22T23:59:59.000Z"));
 }
+
+#[tokio::test]
+async fn of_tickets_that_come_together_the_newest_is_kept_in_whatever_order_they_come() {
+    let tickets = Shelf::new().await;
+    let now = "2026-11-23T12:00:00.000Z";
+    let made = |minute: u32| format!("2026-11-23T11:{minute:02}:00.000Z");
+    let pushes = TaskTracker::new();
+    for minute in (0..60).map(|n| n * 7 % 60) {
+        let pushed = PushedTicket {
+            ticket: Ticket::parse(&format!("of-{minute}")).unwrap(),
+            created_at: parse(&made(minute)).unwrap(),
+            received_at: parse(now).unwrap(),
+        };
+        let store = tickets.store.clone();
+        pushes.spawn(async move { store.receive_ticket(pushed).await.unwrap() });
+    }
+    pushes.close();
+    pushes.wait().await;
+    assert_eq!(tickets.newest().await, "of-59");
+    let at = tickets.store.ticket_created_at().await.unwrap();
+    assert_eq!(at, parse(&made(59)));
+}
