@@ -19,7 +19,7 @@ const FIRST_OPEN_PORT: u16 = 1024;
 /// A line for each thing; one that says so when it is off.
 pub(super) async fn findings(config: Option<&Callback>) -> Vec<(&'static str, Finding)> {
     let Some(config) = config else {
-        let off = "off, for callback.listen is not set; tickets come from another program";
+        let off = "off, for callback.listen is not set";
         return vec![("push receiver", Ok(off.to_owned()))];
     };
     let mut findings = vec![
