@@ -22,6 +22,9 @@ const WAITING: usize = 4096;
 const LARGEST_GROUP: usize = 256;
 /// Commits begin no closer together than this, but for the first after a pause.
 const SPACING: Duration = Duration::from_millis(5);
+/// After each, the database is left alone for this many times as long as it took: other programs' SQLite asks only now and
+/// then whether it may write, and would hardly ever find it free on a slow disk.
+const LEFT_ALONE: u32 = 1;
 /// Between two tries when the database can't be written for now.
 const RETRY: Duration = Duration::from_millis(200);
 /// How many tries pass between two lines in the log.
@@ -73,11 +76,12 @@ impl Writer {
 async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::new();
     let mut held = Held::default();
-    let mut last = Stopwatch::start();
+    let (mut last, mut spacing) = (Stopwatch::start(), Duration::ZERO);
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
-        gather(&mut inbox, &mut group, last).await;
+        gather(&mut inbox, &mut group, spacing.saturating_sub(last.elapsed())).await;
         last = Stopwatch::start();
         write_group(&mut connection, &mut held, std::mem::take(&mut group)).await;
+        spacing = SPACING.max(last.elapsed() * (1 + LEFT_ALONE));
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
@@ -85,8 +89,7 @@ async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>)
 }
 
 /// Gathers a larger group where commits come close together: each one costs an fsync and writes its pages anew.
-async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, last: Stopwatch) {
-    let wait = SPACING.saturating_sub(last.elapsed());
+async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, wait: Duration) {
     if wait.is_zero() {
         return;
     }

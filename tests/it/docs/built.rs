@@ -177,6 +177,12 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             ARCHITECTURE,
             "at least 5 ms apart",
         ),
+        (
+            writer,
+            "LEFT_ALONE: u32 = 1;",
+            ARCHITECTURE,
+            "left alone for as long as it took",
+        ),
     ] {
         assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");
     }
