@@ -25,6 +25,8 @@ const SPACING: Duration = Duration::from_millis(5);
 /// After each, the database is left alone for this many times as long as it took: other programs' SQLite asks only now and
 /// then whether it may write, and would hardly ever find it free on a slow disk.
 const LEFT_ALONE: u32 = 1;
+/// But no longer than this: what took longer was waiting for somebody else's lock, or for the disk.
+const LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);
 /// Between two tries when the database can't be written for now.
 const RETRY: Duration = Duration::from_millis(200);
 /// How many tries pass between two lines in the log.
@@ -81,7 +83,8 @@ async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>)
         gather(&mut inbox, &mut group, spacing.saturating_sub(last.elapsed())).await;
         last = Stopwatch::start();
         write_group(&mut connection, &mut held, std::mem::take(&mut group)).await;
-        spacing = SPACING.max(last.elapsed() * (1 + LEFT_ALONE));
+        let took = last.elapsed();
+        spacing = SPACING.max(took + (took * LEFT_ALONE).min(LONGEST_LEFT_ALONE));
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");

@@ -179,6 +179,12 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
         ),
         (
             writer,
+            "LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);",
+            ARCHITECTURE,
+            "at most 50 ms",
+        ),
+        (
+            writer,
             "LEFT_ALONE: u32 = 1;",
             ARCHITECTURE,
             "left alone for as long as it took",
