@@ -21,7 +21,7 @@ struct Hold {
 }
 
 impl Held {
-    /// A claim was committed.
+    /// A claim was made; where it is rolled back after all, it is let go.
     pub(in crate::store) fn take(&mut self, env: &str, claim: i64, lease: Duration) {
         let since = Stopwatch::start();
         self.0.insert(env.to_owned(), Hold { claim, since, lease });
