@@ -1,5 +1,6 @@
 //! The built program as a process: started, stopped, killed, frozen, starved; against the simulator in this process.
 
+mod backup;
 mod disk;
 mod exits;
 mod feeders;

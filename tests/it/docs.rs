@@ -18,7 +18,7 @@ use staticstored::weixin::errcode;
 use staticstored::{owner, share};
 
 pub const README: &str = include_str!("../../README.md");
-const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
+pub const OPERATIONS: &str = include_str!("../../docs/OPERATIONS.md");
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 const PERFORMANCE: &str = include_str!("../../docs/PERFORMANCE.md");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
@@ -36,6 +36,14 @@ pub fn fenced(text: &str, language: &str) -> Vec<String> {
         blocks.push(block.join("\n"));
     }
     blocks
+}
+
+/// What stands under a heading.
+pub fn under<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("no heading {heading}"));
+    rest.split("\n## ").next().unwrap_or(rest)
 }
 
 /// Everything between single backticks, outside of fences.
