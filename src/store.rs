@@ -8,6 +8,7 @@ pub mod desk;
 mod error;
 mod guard;
 mod housekeeping;
+mod place;
 mod queue;
 mod service;
 mod tickets;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use error::StoreError;
 pub use guard::Guard;
+use place::Place;
 pub use queue::{Attempt, Claimed, Settlement, Terms, Work};
 pub use service::{Identity, Vitals};
 pub use tickets::{NewestTicket, PushedTicket};
@@ -146,7 +148,9 @@ impl Store {
     /// When it can't be opened, or was made by a newer staticstored.
     pub async fn open(path: &Path, tasks: &TaskTracker) -> Result<Self, StoreError> {
         migrate(path).await?;
-        let writer = Writer::start(connect(path, Access::Write).await?, tasks);
+        let connection = connect(path, Access::Write).await?;
+        let place = Place::of(path).map_err(|error| StoreError::open(path, error.into()))?;
+        let writer = Writer::start(connection, place, tasks);
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .idle_timeout(None)

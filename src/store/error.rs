@@ -54,6 +54,15 @@ pub enum StoreError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Another file is at its path, or none.
+    #[error(
+        "the database {path} was replaced or removed under the running daemon: what is there now is left as it is, and is \
+         served after a new start"
+    )]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
     /// The writer has ended.
     #[error("the database's writer has ended")]
     Gone,

@@ -10,6 +10,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::place::Place;
 use super::queue::{self, ClaimOrder, Claimed, Held, Settlement};
 use super::service::{self, Vitals};
 use super::tickets::PushedTicket;
@@ -58,9 +59,10 @@ pub(super) enum Change {
 pub(super) struct Writer(mpsc::Sender<Order>);
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, tasks: &TaskTracker) -> Self {
+    /// Writes on `connection`, as long as the file it was opened on is in its `place`.
+    pub(super) fn start(connection: SqliteConnection, place: Place, tasks: &TaskTracker) -> Self {
         let (orders, inbox) = mpsc::channel(WAITING);
-        tasks.spawn(run(connection, inbox));
+        tasks.spawn(run(connection, place, inbox));
         Self(orders)
     }
 
@@ -75,14 +77,14 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, mut inbox: mpsc::Receiver<Order>) {
+async fn run(mut connection: SqliteConnection, place: Place, mut inbox: mpsc::Receiver<Order>) {
     let mut group = Vec::new();
     let mut held = Held::default();
     let (mut last, mut spacing) = (Stopwatch::start(), Duration::ZERO);
     while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
         gather(&mut inbox, &mut group, spacing.saturating_sub(last.elapsed())).await;
         last = Stopwatch::start();
-        write_group(&mut connection, &mut held, std::mem::take(&mut group)).await;
+        write_group(&mut connection, &place, &mut held, std::mem::take(&mut group)).await;
         let took = last.elapsed();
         spacing = SPACING.max(took + (took * LEFT_ALONE).min(LONGEST_LEFT_ALONE));
     }
@@ -104,9 +106,9 @@ async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, wait:
     }
 }
 
-async fn write_group(connection: &mut SqliteConnection, held: &mut Held, group: Vec<Order>) {
+async fn write_group(connection: &mut SqliteConnection, place: &Place, held: &mut Held, group: Vec<Order>) {
     let mut group = Group::from(group);
-    match until_written(connection, held, &mut group).await {
+    match until_written(connection, place, held, &mut group).await {
         Ok(()) => group.reply(held),
         Err(error) if group.len() == 1 => group.refuse(held, error),
         Err(error) => {
@@ -114,7 +116,7 @@ async fn write_group(connection: &mut SqliteConnection, held: &mut Held, group: 
             tracing::error!(%error, "a group of writes failed; each is tried alone");
             for order in group.take_apart() {
                 let mut alone = Group::from(vec![order]);
-                match until_written(connection, held, &mut alone).await {
+                match until_written(connection, place, held, &mut alone).await {
                     Ok(()) => alone.reply(held),
                     Err(error) => alone.refuse(held, error),
                 }
@@ -125,12 +127,13 @@ async fn write_group(connection: &mut SqliteConnection, held: &mut Held, group: 
 
 async fn until_written(
     connection: &mut SqliteConnection,
+    place: &Place,
     held: &mut Held,
     group: &mut Group,
 ) -> Result<(), StoreError> {
     let mut tries = 0_u32;
     loop {
-        match group.write(connection, held).await {
+        match group.write(connection, place, held).await {
             Err(error) if error.passes() => {
                 if tries.is_multiple_of(TRIES_PER_WARNING) {
                     tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
@@ -191,9 +194,14 @@ impl Group {
 
     /// One transaction. (Not sqlx's: that counts how deep it is, and where SQLite has rolled back by itself, as it does when
     /// the disk is full, the count is wrong from then on and no transaction can be begun any more.)
-    async fn write(&mut self, connection: &mut SqliteConnection, held: &mut Held) -> Result<(), StoreError> {
+    async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        place: &Place,
+        held: &mut Held,
+    ) -> Result<(), StoreError> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        if let Err(error) = self.write_and_commit(connection, held).await {
+        if let Err(error) = self.write_and_commit(connection, place, held).await {
             // It fails where there is nothing left to roll back.
             let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
             self.let_go_of_claims(held);
@@ -215,6 +223,7 @@ impl Group {
     async fn write_and_commit(
         &mut self,
         connection: &mut SqliteConnection,
+        place: &Place,
         held: &mut Held,
     ) -> Result<(), StoreError> {
         if !self.settlements.is_empty() {
@@ -239,6 +248,8 @@ impl Group {
             }
             *claimed = Some(got);
         }
+        // As late as can be: what is claimed in a file that nobody else sees would be called.
+        place.check()?;
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
     }

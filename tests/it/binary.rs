@@ -11,6 +11,7 @@ mod modes;
 mod outside;
 mod proxy;
 mod push;
+mod replaced;
 mod secrets;
 mod share;
 mod storm;
