@@ -5,6 +5,7 @@ mod disk;
 mod exits;
 mod feeders;
 mod guest;
+mod io;
 mod kill;
 mod life;
 mod modes;
@@ -44,6 +45,8 @@ struct Station {
     variables: Vec<(&'static str, String)>,
     /// How many files the daemon may have open; none: as many as we may.
     open_files: Option<usize>,
+    /// The program that runs the daemon, with its arguments; none: nobody.
+    under: Vec<String>,
 }
 
 impl Station {
@@ -72,6 +75,7 @@ impl Station {
             outside: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
             open_files: None,
+            under: Vec::new(),
         };
         station.write("config.toml", QUICK);
         station
@@ -132,7 +136,14 @@ impl Station {
                 shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), PROGRAM]);
                 shell
             }
-            None => Command::new(PROGRAM),
+            None => match self.under.split_first() {
+                Some((program, arguments)) => {
+                    let mut under = Command::new(program);
+                    under.args(arguments).arg(PROGRAM);
+                    under
+                }
+                None => Command::new(PROGRAM),
+            },
         };
         command
             .env_clear()
