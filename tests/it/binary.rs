@@ -10,6 +10,7 @@ mod kill;
 mod life;
 mod modes;
 mod outside;
+mod power;
 mod proxy;
 mod push;
 mod replaced;
