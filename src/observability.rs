@@ -11,8 +11,9 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::Environment;
 
-/// What is logged without `RUST_LOG`. (The scheduler tells its own life at info: "Uninited".)
-const DEFAULT: &str = "info,tokio_cron_scheduler=warn";
+/// What is logged without `RUST_LOG`. (The scheduler tells its own life at info: "Uninited". What the verifier of certificates
+/// finds wrong is in our own line, with what it led to.)
+const DEFAULT: &str = "info,tokio_cron_scheduler=warn,rustls_platform_verifier=off";
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Behind the reverse proxies that `deploy/` shows: the files as they are shipped, the real programs, TLS on loopback.
 
+mod https;
+
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
@@ -38,7 +40,7 @@ fn adapted(shipped: &str, changes: &[(&str, &str)]) -> String {
 impl Proxy {
     /// nginx with the shipped server block, before a daemon.
     async fn nginx(daemon: u16) -> Self {
-        let (directory, port) = (certificate(), free_port());
+        let (directory, port) = (certificate("IP:127.0.0.1"), free_port());
         let here = directory.path().display().to_string();
         let site = adapted(
             NGINX,
@@ -67,7 +69,7 @@ impl Proxy {
 
     /// Caddy with the shipped site, before a daemon.
     async fn caddy(daemon: u16) -> Self {
-        let (directory, port) = (certificate(), free_port());
+        let (directory, port) = (certificate("IP:127.0.0.1"), free_port());
         let here = directory.path().display().to_string();
         let site = adapted(
             CADDY,
@@ -149,8 +151,8 @@ impl Proxy {
     }
 }
 
-/// A directory with a certificate for this machine, which nobody trusts who is not told to.
-fn certificate() -> TempDir {
+/// A directory with a certificate for this name, which nobody trusts who is not told to.
+fn certificate(name: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let mut openssl = Command::new("openssl");
@@ -164,7 +166,7 @@ fn certificate() -> TempDir {
             "ec_paramgen_curve:prime256v1",
         ])
         .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", &format!("subjectAltName={name}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(path("key.pem"))
         .arg("-out")
