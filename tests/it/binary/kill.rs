@@ -1,6 +1,7 @@
-//! kill -9, once, in the middle.
+//! kill -9: once, in the middle; and hundreds of times, at any moment.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use staticstored::simulator::{Endpoint, Entry};
 
@@ -57,4 +58,53 @@ async fn after_a_kill_in_mid_drain_what_was_interrupted_is_looked_at_first_and_n
     }
     assert_eq!(station.world.row("PRAGMA integrity_check").await, "ok");
     station.stop().await;
+}
+
+/// How often, and how long after its start the daemon is killed at the latest: before it is ready, or in mid-drain.
+const KILLS: u32 = 200;
+const LATEST: Duration = Duration::from_millis(120);
+const SEED: u64 = 20_261_124;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_kills_at_any_moment_lose_nothing_and_open_nothing_twice() {
+    const ENVS: usize = 4000;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut station = Station::with(|options| options.detailed_ledger = false).await;
+    // So slowly that the last kill finds something to do.
+    station.world.set("api.max_in_flight", "4");
+    station.insert_many(ENVS).await;
+    for number in 0..KILLS {
+        station.start();
+        tokio::time::sleep(LATEST.mul_f64(random.f64())).await;
+        // Somebody goes on asking meanwhile, also for what is finished.
+        station
+            .world
+            .insert(&format!("env-{}", random.usize(1..=ENVS)))
+            .await;
+        station.kill();
+        if number % 50 == 0 {
+            station.world.simulator.revoke_token();
+        }
+    }
+    let owed = station.world.row("SELECT count(*) FROM queue").await;
+    station.started().await;
+    while station.world.row("SELECT count(*) FROM queue").await != "0" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    station.stop().await;
+    let states = station
+        .world
+        .rows("SELECT state, count(*) FROM status GROUP BY state")
+        .await;
+    assert_eq!(
+        states,
+        [format!("online|{ENVS}")],
+        "of {owed} owed after the last kill"
+    );
+    let simulator = &station.world.simulator;
+    assert_eq!(simulator.needless_creates(), 0);
+    let twice = (1..=ENVS).filter(|number| simulator.effective_creates(&format!("env-{number}")) != 1);
+    assert_eq!(twice.collect::<Vec<_>>(), Vec::<usize>::new());
+    assert_eq!(station.world.row("PRAGMA integrity_check").await, "ok");
+    assert_ne!(owed, "0", "the kills came too late to meet anything");
 }
