@@ -15,6 +15,7 @@ use rig::nginx::Nginx;
 use rig::summary::{milliseconds, quantile};
 use rig::{database, number};
 use staticstored::clock::{Clock, Stopwatch, after};
+use staticstored::pulse::Pulse;
 use staticstored::request::Call;
 use staticstored::store::{Store, Terms};
 use tokio_util::task::TaskTracker;
@@ -86,7 +87,7 @@ async fn claims(path: &Path, rows: Rows) -> Result<()> {
         database::execute(&mut connection, &sql).await?;
     }
     let (clock, tasks) = (Clock::system(), TaskTracker::new());
-    let store = Store::open(path, &tasks).await?;
+    let store = Store::open(path, &Pulse::default(), &tasks).await?;
     let mut taken = Vec::new();
     for _ in 0..CLAIMS {
         // The writer spaces commits that come close together; what is measured is the claim.

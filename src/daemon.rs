@@ -2,14 +2,17 @@
 
 mod parts;
 mod vitals;
+mod watchdog;
 
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use parts::{CallbackSecrets, DaemonError, Secrets, cache, owner_settings};
 use parts::{Loops, Parts};
+use watchdog::Watchdog;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -18,6 +21,8 @@ use crate::store::{Guard, Identity};
 
 /// How long a stop waits for what is in flight, beyond what one call may take.
 pub const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// How much longer systemd is told to wait than we do.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the daemon until `stop`, then finishes what is in flight (bounded) and returns.
 ///
@@ -32,8 +37,9 @@ pub async fn run(
     let identity = identity(&clock);
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
+    let watchdog = Watchdog::new();
     let writers = TaskTracker::new();
-    let mut parts = Parts::build(config, secrets, clock, &writers).await?;
+    let mut parts = Parts::build(config, secrets, clock, watchdog.pulse(), &writers).await?;
     let socket = socket(config).await?;
     let leftovers = parts.store.release().await?;
     tracing::info!(
@@ -42,17 +48,21 @@ pub async fn run(
         interrupted = leftovers,
         "started"
     );
-    vitals::notify(&[sd_notify::NotifyState::Ready]);
+    vitals::notify(&[NotifyState::Ready]);
 
     let loops = Loops::start(&mut parts, config, identity, &stop).await?;
+    let end = CancellationToken::new();
+    let _fed_until_the_end = end.clone().drop_guard();
+    TaskTracker::new().spawn(watchdog.feed(end));
     if let Some(socket) = socket {
         loops.share(socket, &parts, &stop);
     }
     let result = loops.until_stop(&stop).await;
-    vitals::notify(&[sd_notify::NotifyState::Stopping]);
+    let bound = config.api.request_timeout + STOP_MARGIN;
+    let enough = u32::try_from((bound + GRACE).as_micros()).unwrap_or(u32::MAX);
+    vitals::notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(enough)]);
     stop.cancel();
     let steps = loops.steps();
-    let bound = config.api.request_timeout + STOP_MARGIN;
     match tokio::time::timeout(bound, wind_up(loops, parts, writers)).await {
         Ok(()) => tracing::info!("stopped"),
         Err(_) => tracing::warn!(

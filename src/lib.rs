@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod credential;
 pub mod outcome;
+pub mod pulse;
 pub mod request;
 
 // The adapters; none knows another.

@@ -19,6 +19,7 @@ pub use lane::LaneError;
 use crate::clock::Clock;
 use crate::line::Line;
 use crate::outcome::Policy;
+use crate::pulse::Pulse;
 use crate::request::Call;
 use crate::store::Store;
 use crate::token::Tokens;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The time.
     pub clock: Clock,
+    /// Where the lanes beat.
+    pub pulse: Pulse,
     /// How long one call may take.
     pub request_timeout: Duration,
     /// The most calls in flight: the most that is worth to be claimed at once.

@@ -26,6 +26,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection, SqliteConnection};
 use tokio_util::task::TaskTracker;
 
+use crate::pulse::Pulse;
 pub use error::StoreError;
 pub use guard::Guard;
 use place::Place;
@@ -142,15 +143,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Migrates and opens the database and starts its writer on `tasks`. The writer ends when the last clone is gone.
+    /// Migrates and opens the database and starts its writer on `tasks`. The writer ends when the last clone is gone; its
+    /// beat is one of `pulse`.
     ///
     /// # Errors
     /// When it can't be opened, or was made by a newer staticstored.
-    pub async fn open(path: &Path, tasks: &TaskTracker) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, pulse: &Pulse, tasks: &TaskTracker) -> Result<Self, StoreError> {
         migrate(path).await?;
         let connection = connect(path, Access::Write).await?;
         let place = Place::of(path).map_err(|error| StoreError::open(path, error.into()))?;
-        let writer = Writer::start(connection, place, tasks);
+        let writer = Writer::start(connection, place, pulse.beat("writer"), tasks);
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .idle_timeout(None)

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Timestamp};
 use crate::credential::{AppSecret, Token};
 use crate::owner::Owner;
+use crate::pulse::Pulse;
 use crate::store::{Store, StoreError};
 use crate::wake::Wakes;
 use crate::weixin::Weixin;
@@ -183,22 +184,31 @@ impl Tokens {
         }
     }
 
-    /// Keeps the token fresh until `stop`; where tickets are exchanged for it, also asks for them to be pushed.
+    /// Keeps the token fresh until `stop`, and beats on `pulse`; where tickets are exchanged for it, also asks for them to
+    /// be pushed.
     ///
     /// # Errors
     /// When the database's writer has ended.
-    pub async fn run(self, store: Store, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+    pub async fn run(
+        self,
+        store: Store,
+        wakes: Wakes,
+        pulse: Pulse,
+        stop: CancellationToken,
+    ) -> Result<(), StoreError> {
         let _ended = self.0.ended.clone().drop_guard();
+        let beat = pulse.beat("token");
         match self.0.settings.source.clone() {
             Source::Component(component) => {
                 let push = Push::new(self.clone(), (*component).clone(), store.clone());
                 let exchange = Exchange::new(*component, self.0.clock.clone(), store, wakes);
                 let renewal = Renewal::new(self, exchange);
-                tokio::try_join!(renewal.run(stop.clone()), push.run(stop)).map(|_| ())
+                let asking = push.run(pulse.beat("ticket"), stop.clone());
+                tokio::try_join!(renewal.run(beat, stop), asking).map(|_| ())
             }
             Source::Owner(owner) => {
                 let guest = Guest::new(owner, self.0.clock.clone());
-                Renewal::new(self, guest).run(stop).await
+                Renewal::new(self, guest).run(beat, stop).await
             }
         }
     }

@@ -13,6 +13,8 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::pulse::Beat;
+
 /// How often the truth is asked for without a hint.
 pub const SLOW_POLL: Duration = Duration::from_millis(500);
 /// After this many rounds of looking in a row that each found commits close together, as our own come while a queue is
@@ -72,13 +74,15 @@ impl Watch {
         (watch, receiver)
     }
 
-    /// Watches until `stop`.
+    /// Watches until `stop`, and turns by `beat`.
     ///
     /// # Errors
     /// When the database can't be asked any more.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), sqlx::Error> {
+    pub async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), sqlx::Error> {
         let mut busy = 0;
         loop {
+            // It looks by itself at least this often: no need to be woken for a beat.
+            beat.turn();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),

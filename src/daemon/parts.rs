@@ -18,6 +18,7 @@ use crate::line::{Limits, Line};
 use crate::outcome::{Backoff, Confirm, Policy};
 use crate::owner::{self, Owner, OwnerBuildError};
 use crate::provisioner::{self, LaneError, Provisioner};
+use crate::pulse::Pulse;
 use crate::reception;
 use crate::request::Call;
 use crate::share::{self, ShareError, Socket};
@@ -95,6 +96,7 @@ pub(super) struct Parts {
     tokens: Tokens,
     line: Line,
     clock: Clock,
+    pulse: Pulse,
     /// Until its loop is started.
     reception: Option<Reception>,
 }
@@ -131,9 +133,10 @@ impl Parts {
         config: &Config,
         secrets: Secrets,
         clock: Clock,
+        pulse: Pulse,
         writers: &TaskTracker,
     ) -> Result<Self, DaemonError> {
-        let store = Store::open(&config.database.path, writers).await?;
+        let store = Store::open(&config.database.path, &pulse, writers).await?;
         let Secrets {
             appsecret,
             bearer,
@@ -166,6 +169,7 @@ impl Parts {
             tokens,
             line,
             clock,
+            pulse,
             reception,
         })
     }
@@ -285,6 +289,7 @@ impl Loops {
                 line: parts.line.clone(),
                 policy: policy(config),
                 clock: parts.clock.clone(),
+                pulse: parts.pulse.clone(),
                 request_timeout: config.api.request_timeout,
                 max_in_flight: config.api.max_in_flight as usize,
             },
@@ -295,11 +300,18 @@ impl Loops {
             status: config.retention.status,
             schedule: config.retention.schedule.clone(),
         };
+        let pulse = &parts.pulse;
         let (tokens, clock, store) = (parts.tokens.clone(), parts.clock.clone(), parts.store.clone());
         // What somebody has paused is not called before the first look at it.
         reporter.look_at_paused().await?;
-        loops.spawn("reporter", reporter.run(wakes.clone(), stop.clone()));
-        loops.spawn("token", tokens.run(store.clone(), wakes.clone(), stop.clone()));
+        loops.spawn(
+            "reporter",
+            reporter.run(wakes.clone(), pulse.clone(), stop.clone()),
+        );
+        loops.spawn(
+            "token",
+            tokens.run(store.clone(), wakes.clone(), pulse.clone(), stop.clone()),
+        );
         if let Some(Reception {
             listener,
             path,
@@ -324,7 +336,7 @@ impl Loops {
             "housekeeping",
             housekeeping::run(store, retention, clock, stop.clone()),
         );
-        let watch = watch.run(stop.clone());
+        let watch = watch.run(pulse.beat("watch"), stop.clone());
         loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
         Ok(loops)
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::line::{Condition, Line};
+use crate::pulse::{Beat, Pulse};
 use crate::store::{Identity, Store, StoreError, Vitals};
 use crate::token::{Tokens, Trouble, TroubleKind};
 use crate::wake::Wakes;
@@ -50,16 +51,21 @@ impl Reporter {
     }
 
     /// Reports each change and a heartbeat, and obeys `service.paused`, until `stop`.
-    pub(super) async fn run(self, wakes: Wakes, stop: CancellationToken) -> Result<(), StoreError> {
+    pub(super) async fn run(
+        self,
+        wakes: Wakes,
+        pulse: Pulse,
+        stop: CancellationToken,
+    ) -> Result<(), StoreError> {
         tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            failed = self.report() => failed,
-            failed = self.obey(wakes) => failed,
+            failed = self.report(pulse.beat("report")) => failed,
+            failed = self.obey(wakes, pulse.beat("pause")) => failed,
         }
     }
 
-    async fn report(&self) -> Result<(), StoreError> {
+    async fn report(&self, beat: Beat) -> Result<(), StoreError> {
         let mut condition = self.line.condition();
         let mut token = self.tokens.state();
         let mut tally = Tally::default();
@@ -68,19 +74,22 @@ impl Reporter {
             token.mark_unchanged();
             let vitals = self.vitals();
             tell(&vitals, tally.read(&self.store).await?);
-            self.store.set_vitals(vitals).await?;
-            tokio::select! {
-                // The senders live as long as the line and the tokens, which we hold.
-                _ = condition.changed() => {}
-                _ = token.changed() => {}
-                () = self.clock.sleep(HEARTBEAT) => {}
-            }
+            beat.during(self.store.set_vitals(vitals)).await?;
+            let change = beat.during(async {
+                tokio::select! {
+                    // The senders live as long as the line and the tokens, which we hold.
+                    _ = condition.changed() => {}
+                    _ = token.changed() => {}
+                    () = self.clock.sleep(HEARTBEAT) => {}
+                }
+            });
+            change.await;
         }
     }
 
-    async fn obey(&self, mut wakes: Wakes) -> Result<(), StoreError> {
+    async fn obey(&self, mut wakes: Wakes, beat: Beat) -> Result<(), StoreError> {
         // The watch ends only with the daemon.
-        while wakes.changed().await.is_ok() {
+        while beat.during(wakes.changed()).await.is_ok() {
             tokio::time::sleep(OBEY_SPACING).await;
             wakes.mark_unchanged();
             self.look_at_paused().await?;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Provisioner;
 use crate::clock::{Stopwatch, Timestamp, after, between};
 use crate::line::Permit;
+use crate::pulse::Beat;
 use crate::request::{Call, Request};
 use crate::store::{Claimed, StoreError, Terms};
 use crate::wake::Wakes;
@@ -32,6 +33,7 @@ pub(super) struct Lane {
     call: Call,
     wakes: Wakes,
     stop: CancellationToken,
+    beat: Beat,
     /// When rows whose time had come were last made ready.
     made_ready_at: Option<Timestamp>,
     /// Since the last claim, where that got nothing: the row whose time had come is held, though its lease is over.
@@ -40,11 +42,13 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(provisioner: Provisioner, call: Call, wakes: Wakes, stop: CancellationToken) -> Self {
+        let beat = provisioner.parts.pulse.beat(call.as_str());
         Self {
             provisioner,
             call,
             wakes,
             stop,
+            beat,
             made_ready_at: None,
             in_vain: None,
         }
@@ -75,11 +79,13 @@ impl Lane {
                 more = false;
                 continue;
             }
-            let Some(permits) = stop.run_until_cancelled(self.permits(ready)).await else {
+            let permits = self.beat.during(stop.run_until_cancelled(self.permits(ready)));
+            let Some(permits) = permits.await else {
                 return Ok(());
             };
             // From here to the steps there is no way out: what is claimed is called.
-            let claimed = self.claim(permits.len()).await?;
+            let claim = self.claim(permits.len());
+            let claimed = self.beat.during(claim).await?;
             let requests = self.got(claimed);
             more = requests.len() == permits.len();
             for (request, permit) in requests.into_iter().zip(permits) {
@@ -115,17 +121,24 @@ impl Lane {
                     (None, _) => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                // A claim makes ready what has come due.
-                () = due => {
-                    self.made_ready_at = None;
-                    return Ok(1);
+            let (nudge, wakes) = (&provisioner.nudges[self.call as usize], &mut self.wakes);
+            let came_due = self.beat.during(async {
+                tokio::select! {
+                    () = due => true,
+                    () = nudge.notified() => false,
+                    changed = wakes.changed() => {
+                        if changed.is_err() {
+                            // The watch has ended, and with it the daemon.
+                            std::future::pending::<()>().await;
+                        }
+                        false
+                    }
                 }
-                () = provisioner.nudges[self.call as usize].notified() => {}
-                changed = self.wakes.changed() => if changed.is_err() {
-                    // The watch has ended, and with it the daemon.
-                    std::future::pending::<()>().await;
-                },
+            });
+            if came_due.await {
+                // A claim makes ready what has come due.
+                self.made_ready_at = None;
+                return Ok(1);
             }
         }
     }

@@ -4,18 +4,22 @@
 //! hop to SQLite's thread, each commit an fsync. What passes (another program's lock, a full disk) is tried
 //! again until it is written: an outcome is never dropped because the disk was full.
 
+mod group;
+
 use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::StoreError;
 use super::place::Place;
-use super::queue::{self, ClaimOrder, Claimed, Held, Settlement};
-use super::service::{self, Vitals};
+use super::queue::{ClaimOrder, Claimed, Held, Settlement};
+use super::service::Vitals;
 use super::tickets::PushedTicket;
-use super::{StoreError, housekeeping, tickets};
-use crate::clock::{Stopwatch, Timestamp, between};
+use crate::clock::{Stopwatch, Timestamp};
+use crate::pulse::Beat;
+use group::Group;
 
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
@@ -59,10 +63,15 @@ pub(super) enum Change {
 pub(super) struct Writer(mpsc::Sender<Order>);
 
 impl Writer {
-    /// Writes on `connection`, as long as the file it was opened on is in its `place`.
-    pub(super) fn start(connection: SqliteConnection, place: Place, tasks: &TaskTracker) -> Self {
+    /// Writes on `connection`, as long as the file it was opened on is in its `place`; turns by `beat`.
+    pub(super) fn start(connection: SqliteConnection, place: Place, beat: Beat, tasks: &TaskTracker) -> Self {
         let (orders, inbox) = mpsc::channel(WAITING);
-        tasks.spawn(run(connection, place, inbox));
+        let pen = Pen {
+            connection,
+            place,
+            held: Held::default(),
+        };
+        tasks.spawn(run(pen, inbox, beat));
         Self(orders)
     }
 
@@ -77,18 +86,24 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, place: Place, mut inbox: mpsc::Receiver<Order>) {
+/// What is written with.
+struct Pen {
+    connection: SqliteConnection,
+    place: Place,
+    held: Held,
+}
+
+async fn run(mut pen: Pen, mut inbox: mpsc::Receiver<Order>, beat: Beat) {
     let mut group = Vec::new();
-    let mut held = Held::default();
     let (mut last, mut spacing) = (Stopwatch::start(), Duration::ZERO);
-    while inbox.recv_many(&mut group, LARGEST_GROUP).await > 0 {
+    while beat.during(inbox.recv_many(&mut group, LARGEST_GROUP)).await > 0 {
         gather(&mut inbox, &mut group, spacing.saturating_sub(last.elapsed())).await;
         last = Stopwatch::start();
-        write_group(&mut connection, &place, &mut held, std::mem::take(&mut group)).await;
+        pen.write(std::mem::take(&mut group), &beat).await;
         let took = last.elapsed();
         spacing = SPACING.max(took + (took * LEFT_ALONE).min(LONGEST_LEFT_ALONE));
     }
-    if let Err(error) = connection.close().await {
+    if let Err(error) = pen.connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");
     }
 }
@@ -106,241 +121,47 @@ async fn gather(inbox: &mut mpsc::Receiver<Order>, group: &mut Vec<Order>, wait:
     }
 }
 
-async fn write_group(connection: &mut SqliteConnection, place: &Place, held: &mut Held, group: Vec<Order>) {
-    let mut group = Group::from(group);
-    match until_written(connection, place, held, &mut group).await {
-        Ok(()) => group.reply(held),
-        Err(error) if group.len() == 1 => group.refuse(held, error),
-        Err(error) => {
-            // One of them can't be written. The others must not suffer for it.
-            tracing::error!(%error, "a group of writes failed; each is tried alone");
-            for order in group.take_apart() {
-                let mut alone = Group::from(vec![order]);
-                match until_written(connection, place, held, &mut alone).await {
-                    Ok(()) => alone.reply(held),
-                    Err(error) => alone.refuse(held, error),
+impl Pen {
+    async fn write(&mut self, orders: Vec<Order>, beat: &Beat) {
+        let mut group = Group::from(orders);
+        match self.until_written(&mut group, beat).await {
+            Ok(()) => group.reply(&mut self.held),
+            Err(error) if group.len() == 1 => group.refuse(&mut self.held, error),
+            Err(error) => {
+                // One of them can't be written. The others must not suffer for it.
+                tracing::error!(%error, "a group of writes failed; each is tried alone");
+                for order in group.take_apart() {
+                    let mut alone = Group::from(vec![order]);
+                    match self.until_written(&mut alone, beat).await {
+                        Ok(()) => alone.reply(&mut self.held),
+                        Err(error) => alone.refuse(&mut self.held, error),
+                    }
                 }
             }
         }
     }
-}
 
-async fn until_written(
-    connection: &mut SqliteConnection,
-    place: &Place,
-    held: &mut Held,
-    group: &mut Group,
-) -> Result<(), StoreError> {
-    let mut tries = 0_u32;
-    loop {
-        match group.write(connection, place, held).await {
-            Err(error) if error.passes() => {
-                if tries.is_multiple_of(TRIES_PER_WARNING) {
-                    tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
+    /// Tries until it is written or can't be. Somebody's lock or a full disk may last; each try is a turn all the same.
+    async fn until_written(&mut self, group: &mut Group, beat: &Beat) -> Result<(), StoreError> {
+        let mut tries = 0_u32;
+        loop {
+            beat.turn();
+            match group.write(self).await {
+                Err(error) if error.passes() => {
+                    if tries.is_multiple_of(TRIES_PER_WARNING) {
+                        tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
+                    }
+                    tries += 1;
+                    // Real time: it is the disk that is waited for.
+                    tokio::time::sleep(RETRY).await;
                 }
-                tries += 1;
-                // Real time: it is the disk that is waited for.
-                tokio::time::sleep(RETRY).await;
-            }
-            result => {
-                if tries > 0 && result.is_ok() {
-                    tracing::info!(tries, "the database can be written again");
+                result => {
+                    if tries > 0 && result.is_ok() {
+                        tracing::info!(tries, "the database can be written again");
+                    }
+                    return result;
                 }
-                return result;
             }
-        }
-    }
-}
-
-/// A change, whom to tell, and how many rows it changed.
-type Changed = (Change, oneshot::Sender<Result<u64, StoreError>>, u64);
-/// A claim, whom to tell, and what it got.
-type Claim = (
-    ClaimOrder,
-    oneshot::Sender<Result<Claimed, StoreError>>,
-    Option<Claimed>,
-);
-
-/// Orders that share a transaction, by kind: settlements first, so that claims see what they leave ready.
-#[derive(Default)]
-struct Group {
-    settlements: Vec<Settlement>,
-    settled: Vec<oneshot::Sender<Result<(), StoreError>>>,
-    changes: Vec<Changed>,
-    claims: Vec<Claim>,
-}
-
-impl From<Vec<Order>> for Group {
-    fn from(orders: Vec<Order>) -> Self {
-        let mut group = Self::default();
-        for order in orders {
-            match order {
-                Order::Settle(settlement, done) => {
-                    group.settlements.push(*settlement);
-                    group.settled.push(done);
-                }
-                Order::Change(change, done) => group.changes.push((change, done, 0)),
-                Order::Claim(order, done) => group.claims.push((order, done, None)),
-            }
-        }
-        group
-    }
-}
-
-impl Group {
-    fn len(&self) -> usize {
-        self.settlements.len() + self.changes.len() + self.claims.len()
-    }
-
-    /// One transaction. (Not sqlx's: that counts how deep it is, and where SQLite has rolled back by itself, as it does when
-    /// the disk is full, the count is wrong from then on and no transaction can be begun any more.)
-    async fn write(
-        &mut self,
-        connection: &mut SqliteConnection,
-        place: &Place,
-        held: &mut Held,
-    ) -> Result<(), StoreError> {
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        if let Err(error) = self.write_and_commit(connection, place, held).await {
-            // It fails where there is nothing left to roll back.
-            let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
-            self.let_go_of_claims(held);
-            return Err(error);
-        }
-        if self
-            .changes
-            .iter()
-            .any(|(change, _, _)| matches!(change, Change::Optimize))
-        {
-            // After the transaction: a checkpoint can't run within one. What is committed must not be tried again.
-            if let Err(error) = housekeeping::optimize(connection).await {
-                tracing::warn!(%error, "the database could not be optimized; the next run tries again");
-            }
-        }
-        Ok(())
-    }
-
-    async fn write_and_commit(
-        &mut self,
-        connection: &mut SqliteConnection,
-        place: &Place,
-        held: &mut Held,
-    ) -> Result<(), StoreError> {
-        if !self.settlements.is_empty() {
-            queue::settle(connection, &self.settlements).await?;
-        }
-        let newest = self.newest_ticket();
-        for (change, _, rows) in &mut self.changes {
-            // Of tickets that come together only the newest counts.
-            let superseded = change.ticket_created_at().is_some_and(|at| Some(at) < newest);
-            *rows = if superseded {
-                0
-            } else {
-                change.write(connection).await?
-            };
-        }
-        for (order, _, claimed) in &mut self.claims {
-            let got = queue::claim(connection, order, held).await?;
-            // At once: the next claim of this group may come from after a jump of the clock.
-            let lease = between(order.now, order.lease_until);
-            for request in &got.requests {
-                held.take(request.env.as_str(), request.claim, lease);
-            }
-            *claimed = Some(got);
-        }
-        // As late as can be: what is claimed in a file that nobody else sees would be called.
-        place.check()?;
-        sqlx::query("COMMIT").execute(connection).await?;
-        Ok(())
-    }
-
-    fn newest_ticket(&self) -> Option<Timestamp> {
-        let of_changes = self.changes.iter().map(|(change, _, _)| change);
-        of_changes.filter_map(Change::ticket_created_at).max()
-    }
-
-    /// What was claimed is rolled back.
-    fn let_go_of_claims(&mut self, held: &mut Held) {
-        for (order, _, claimed) in &mut self.claims {
-            for request in claimed.take().iter().flat_map(|claimed| &claimed.requests) {
-                held.let_go(request.env.as_str(), order.claim);
-            }
-        }
-    }
-
-    /// Tells what is committed, and lets go of what was settled.
-    fn reply(self, held: &mut Held) {
-        for settlement in &self.settlements {
-            held.let_go(settlement.env.as_str(), settlement.claim);
-        }
-        // Whoever asked may be gone; the write stands all the same.
-        for done in self.settled {
-            let _ = done.send(Ok(()));
-        }
-        for (_, done, rows) in self.changes {
-            let _ = done.send(Ok(rows));
-        }
-        for (_, done, claimed) in self.claims {
-            let _ = done.send(Ok(claimed.unwrap_or_default()));
-        }
-    }
-
-    /// Tells the only one in the group why it was not written.
-    fn refuse(mut self, held: &mut Held, error: StoreError) {
-        if let Some(settlement) = self.settlements.pop() {
-            held.let_go(settlement.env.as_str(), settlement.claim);
-        }
-        if let Some(done) = self.settled.pop() {
-            let _ = done.send(Err(error));
-        } else if let Some((_, done, _)) = self.changes.pop() {
-            let _ = done.send(Err(error));
-        } else if let Some((_, done, _)) = self.claims.pop() {
-            let _ = done.send(Err(error));
-        }
-    }
-
-    fn take_apart(self) -> Vec<Order> {
-        let settle = |(settlement, done)| Order::Settle(Box::new(settlement), done);
-        let mut orders: Vec<Order> = self
-            .settlements
-            .into_iter()
-            .zip(self.settled)
-            .map(settle)
-            .collect();
-        orders.extend(
-            self.changes
-                .into_iter()
-                .map(|(change, done, _)| Order::Change(change, done)),
-        );
-        orders.extend(
-            self.claims
-                .into_iter()
-                .map(|(order, done, _)| Order::Claim(order, done)),
-        );
-        orders
-    }
-}
-
-impl Change {
-    /// Where it is a pushed ticket whose CreateTime can be right: that.
-    fn ticket_created_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::ReceiveTicket(pushed) if pushed.is_dated() => Some(pushed.created_at),
-            _ => None,
-        }
-    }
-
-    async fn write(&self, connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-        match self {
-            Self::Vitals(vitals) => service::write(connection, vitals).await,
-            Self::Release => queue::release(connection).await,
-            Self::PushAsked(at) => service::push_asked(connection, *at).await,
-            Self::ReceiveTicket(pushed) => tickets::receive(connection, pushed).await,
-            Self::PruneTickets => tickets::prune(connection).await,
-            Self::PruneAttempts(ids) => housekeeping::prune_attempts(connection, ids).await,
-            Self::PruneStatus(envs) => housekeeping::prune_status(connection, envs).await,
-            // Done after the group's commit.
-            Self::Optimize => Ok(0),
         }
     }
 }

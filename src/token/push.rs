@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Component, Tokens, TroubleKind};
 use crate::clock::{Timestamp, after};
+use crate::pulse::Beat;
 use crate::store::{Store, StoreError};
 
 /// api_start_push_ticket is called at most once in this time, restarts included (CONTRACT 6).
@@ -33,21 +34,26 @@ impl Push {
     }
 
     /// Asks whenever it is due, until `stop`. A ticket that comes meanwhile is seen at the deadline, which it moves.
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
+    pub(super) async fn run(self, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
         let mut state = self.tokens.state();
         loop {
             state.mark_unchanged();
             let at = self.due().await?;
             if at <= self.tokens.now() {
-                self.ask().await?;
+                beat.during(self.ask()).await?;
                 continue;
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = self.tokens.0.clock.sleep_until(at) => {}
-                // The sender lives as long as the tokens, which we hold.
-                _ = state.changed() => {}
+            let stopped = beat.during(async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => true,
+                    () = self.tokens.0.clock.sleep_until(at) => false,
+                    // The sender lives as long as the tokens, which we hold.
+                    _ = state.changed() => false,
+                }
+            });
+            if stopped.await {
+                return Ok(());
             }
         }
     }

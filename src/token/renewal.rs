@@ -8,6 +8,7 @@ use super::{Duel, Tokens, Trouble, TroubleKind};
 use crate::clock::{Timestamp, after, between, text};
 use crate::credential::Token;
 use crate::outcome::Backoff;
+use crate::pulse::Beat;
 use crate::store::StoreError;
 
 /// Between two tries without a live token, where the fault passes.
@@ -60,6 +61,13 @@ pub(super) enum Fetched {
     Nothing(Trouble),
 }
 
+/// What ends a wait.
+enum Event {
+    Stop,
+    Turn,
+    Stirred,
+}
+
 pub(super) struct Renewal<F> {
     tokens: Tokens,
     source: F,
@@ -84,20 +92,27 @@ impl<F: Fetch> Renewal<F> {
         }
     }
 
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+    pub(super) async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
         loop {
             self.count_rejection();
             let at = self.next();
             if at <= self.tokens.now() {
-                self.fetch().await?;
+                beat.during(self.fetch()).await?;
                 continue;
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = self.tokens.0.rejected.notified() => {}
-                () = self.tokens.0.clock.sleep_until(at) => {}
-                () = self.source.stirred() => {
+            let event = beat.during(async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Event::Stop,
+                    () = self.tokens.0.rejected.notified() => Event::Turn,
+                    () = self.tokens.0.clock.sleep_until(at) => Event::Turn,
+                    () = self.source.stirred() => Event::Stirred,
+                }
+            });
+            match event.await {
+                Event::Stop => return Ok(()),
+                Event::Turn => {}
+                Event::Stirred => {
                     let trouble = self.tokens.trouble();
                     if self.source.has_news(trouble).await? {
                         self.not_before = None;

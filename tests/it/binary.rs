@@ -18,6 +18,7 @@ mod secrets;
 mod share;
 mod storm;
 mod user;
+mod watchdog;
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;

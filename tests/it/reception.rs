@@ -7,6 +7,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use staticstored::callback::Callback;
 use staticstored::clock::{Clock, parse};
 use staticstored::credential::{AesKey, CallbackToken};
+use staticstored::pulse::Pulse;
 use staticstored::reception::{self, LARGEST_PUSH, MOST_CONNECTIONS, Parts};
 use staticstored::store::{self, Access, Store, StoreError};
 use tokio::io::AsyncWriteExt as _;
@@ -51,9 +52,13 @@ impl Door {
     }
 
     async fn open_in(directory: tempfile::TempDir) -> Self {
-        let store = Store::open(&directory.path().join("queue.db"), &TaskTracker::new())
-            .await
-            .unwrap();
+        let store = Store::open(
+            &directory.path().join("queue.db"),
+            &Pulse::default(),
+            &TaskTracker::new(),
+        )
+        .await
+        .unwrap();
         let clock = Clock::manual(parse(NOW).unwrap());
         let parts = Parts {
             path: PATH.to_owned(),

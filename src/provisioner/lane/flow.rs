@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use super::Lane;
-use crate::line::Condition;
+use crate::line::{Condition, Permit};
 use crate::request::Request;
 use crate::store::{Claimed, StoreError};
 use tokio::sync::watch;
@@ -20,6 +20,13 @@ pub(in crate::provisioner) const AHEAD: usize = 8;
 const MOST_AT_ONCE: usize = 256;
 
 type Claiming = Pin<Box<dyn Future<Output = Result<Claimed, StoreError>> + Send>>;
+
+/// What comes first.
+enum First {
+    Permits(Vec<Permit>),
+    Claimed(Result<Claimed, StoreError>),
+    LookAgain,
+}
 
 pub(super) struct Flow<'a> {
     lane: &'a mut Lane,
@@ -54,7 +61,7 @@ impl<'a> Flow<'a> {
             self.turn().await?;
         }
         if let Some((_, claiming)) = self.claiming.take() {
-            let claimed = claiming.await?;
+            let claimed = self.lane.beat.during(claiming).await?;
             self.ahead.extend(self.lane.got(claimed));
         }
         self.ahead
@@ -94,19 +101,29 @@ impl<'a> Flow<'a> {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            permits = line.acquire(lane.call, ahead.len()), if !ahead.is_empty() => {
-                // No more permits than were asked for.
-                ahead.drain(..permits.len()).zip(permits).for_each(|(request, permit)| lane.start(request, permit));
+        let first = lane.beat.during(async {
+            tokio::select! {
+                permits = line.acquire(lane.call, ahead.len()), if !ahead.is_empty() => First::Permits(permits),
+                claimed = claimed => First::Claimed(claimed),
+                () = lane.stop.cancelled() => First::LookAgain,
+                // The sender lives as long as the line.
+                _ = condition.changed() => First::LookAgain,
             }
-            claimed = claimed => {
+        });
+        match first.await {
+            First::Permits(permits) => {
+                // No more permits than were asked for.
+                let started = ahead.drain(..permits.len()).zip(permits);
+                started.for_each(|(request, permit)| lane.start(request, permit));
+            }
+            First::Claimed(claimed) => {
                 let requests = lane.got(claimed?);
-                *more = claiming.take().is_some_and(|(wanted, _)| requests.len() == wanted);
+                *more = claiming
+                    .take()
+                    .is_some_and(|(wanted, _)| requests.len() == wanted);
                 ahead.extend(requests);
             }
-            () = lane.stop.cancelled() => {}
-            // The sender lives as long as the line.
-            _ = condition.changed() => {}
+            First::LookAgain => {}
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::pulse::Pulse;
 use crate::store::{Access, connect};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,9 +16,13 @@ struct Shelf {
 impl Shelf {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("q.db"), &TaskTracker::new())
-            .await
-            .unwrap();
+        let store = Store::open(
+            &directory.path().join("q.db"),
+            &Pulse::default(),
+            &TaskTracker::new(),
+        )
+        .await
+        .unwrap();
         Self {
             _directory: directory,
             store,

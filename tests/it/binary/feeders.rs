@@ -16,7 +16,7 @@ for number in range(count):
 ";
 
 /// Holds the write lock until its standard input ends.
-const HOLDER: &str = "
+pub(super) const HOLDER: &str = "
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute('BEGIN IMMEDIATE')
@@ -25,7 +25,7 @@ sys.stdin.read()
 connection.execute('COMMIT')
 ";
 
-fn python(program: &str) -> Command {
+pub(super) fn python(program: &str) -> Command {
     let mut command = Command::new("python3");
     command.arg("-c").arg(program);
     command

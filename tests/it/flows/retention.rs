@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use staticstored::housekeeping::{Retention, keep};
+use staticstored::pulse::Pulse;
 use staticstored::store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keeps house once, at the time of the test's clock.
 async fn keep_house(world: &World, attempts: Option<Duration>, status: Option<Duration>) {
     let tasks = TaskTracker::new();
-    let store = Store::open(&world.database(), &tasks).await.unwrap();
+    let store = Store::open(&world.database(), &Pulse::default(), &tasks)
+        .await
+        .unwrap();
     let retention = Retention {
         attempts,
         status,
