@@ -13,6 +13,8 @@ use crate::daemon::{CallbackSecrets, Secrets};
 
 /// Permissions of people who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
+/// Where systemd puts credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "/run/credentials";
 
 /// Reads all the secrets that the configuration needs, and no other.
 ///
@@ -109,8 +111,24 @@ pub(super) fn previous_aes_key(config: &Callback) -> anyhow::Result<Option<AesKe
 fn text(file: &Path, name: &str) -> anyhow::Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Misconfigured(format!("{name} cannot be read: {error}")))?;
+    let text = Zeroizing::new(text);
     ours_alone(file)?;
-    Ok(Zeroizing::new(text))
+    if text.trim().is_empty() {
+        return Err(Misconfigured(format!("{name} is empty: {}", whence(file))).into());
+    }
+    Ok(text)
+}
+
+/// What to do about an empty file.
+fn whence(file: &Path) -> String {
+    match file.file_name() {
+        // As the unit fills them where there is nothing to load.
+        Some(name) if file.starts_with(CREDENTIALS) => format!(
+            "put what belongs there into /etc/staticstored/{} (mode 0600), from where systemd loads it at the next start",
+            name.display()
+        ),
+        _ => "write what belongs there into it".to_owned(),
+    }
 }
 
 /// Refuses a file that everybody on this machine may use.

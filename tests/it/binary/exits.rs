@@ -106,7 +106,7 @@ async fn each_kind_of_bad_configuration_ends_with_78_and_one_line_that_names_it(
         &["component.appsecret_file", "LoadCredential"],
     );
     let file = station.write("appsecret", "");
-    check(refused(run()).await, &["appsecret", "does not hold the secret"]);
+    check(refused(run()).await, &["appsecret", "is empty"]);
     station.write("appsecret", "canary");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     check(refused(run()).await, &["is open to everybody", "chmod o= "]);
