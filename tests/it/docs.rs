@@ -431,6 +431,21 @@ fn every_fault_that_is_named_is_one_of_the_simulators() {
 }
 
 #[test]
+fn the_packages_that_are_named_are_of_this_version() {
+    let mut seen = 0;
+    for text in [README, OPERATIONS] {
+        for name in ["staticstored_", "staticstored-"] {
+            let after = text.split(name).skip(1);
+            for rest in after.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+                assert!(rest.starts_with(env!("CARGO_PKG_VERSION")), "{}", &rest[..20]);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 4, "only {seen} were found");
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (folder, text) in [

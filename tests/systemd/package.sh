@@ -14,7 +14,7 @@ missing() { echo "missing: $1 (Debian: apt-get install $2)" >&2; exit 1; }
 for tool in lintian mmdebstrap sqlite3; do command -v "$tool" >/dev/null || missing "$tool" "$tool"; done
 
 # In a mount namespace of its own: whatever happens, no mount is left behind.
-[ "${OWN_MOUNTS:-}" ] || exec env OWN_MOUNTS=yes unshare --mount --propagation private "$0"
+[ "${OWN_MOUNTS:-}" ] || exec env OWN_MOUNTS=yes unshare --mount --propagation private tests/systemd/package.sh
 
 work=$(mktemp -d)
 root=$work/root

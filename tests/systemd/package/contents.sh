@@ -5,7 +5,7 @@ ok "lintian finds nothing" lintian --no-cfg --allow-root --fail-on error,warning
 
 mkdir "$work/files"
 dpkg-deb -x "$deb" "$work/files"
-dpkg-deb -c "$deb" | awk '$1 !~ /^d/ {print $1, $2, $6}' | sort -k 3 > "$work/list"
+dpkg-deb --fsys-tarfile "$deb" | tar --numeric-owner -tvf - | awk '$1 !~ /^d/ {print $1, $2, $6}' | sort -k 3 > "$work/list"
 
 in_package() { says "$1 0/0 ./$2" "$work/list"; }
 doc=usr/share/doc/staticstored
