@@ -67,7 +67,7 @@ async fn a_backup_of_a_draining_daemon_is_whole_and_after_its_restore_nothing_is
     station.start();
     within(station.world.simulator.wait_for_calls(Endpoint::Create, 100)).await;
     shell(backup);
-    for name in ["staticstored.db", "staticstored-2.db"] {
+    for name in ["staticstored.db", "vacuumed.db"] {
         let copy = backups.join(name);
         assert_eq!(asked(&copy, "PRAGMA integrity_check"), "ok", "{name}");
         let owed = "SELECT count(*) FROM status, (SELECT count(*) AS waiting FROM queue) \
