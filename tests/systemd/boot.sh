@@ -6,7 +6,9 @@
 #   tests/systemd/boot.sh [--required] [PACKAGE.deb]
 #
 # Without a package deploy/package builds it. Where no such machine can be had it says why and does nothing; that
-# counts as a failure with --required. ROOTFS=DIR keeps Debian's part of the disk for the next run.
+# counts as a failure with --required.
+#
+#   ROOTFS=DIR   a minimal Debian 12, made there if it is not there (30 s, 230 MB); default: target/rootfs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -79,8 +81,8 @@ configure() { put /etc/staticstored/config.toml; }
 furnish
 boot
 for topic in tests/systemd/checks/*.sh; do
-    echo "== ${SECONDS}s $(basename "$topic" .sh | sed 's/^[0-9]*-//; s/-/ /g')"
+    echo "== $(basename "$topic" .sh | sed 's/^[0-9]*-//; s/-/ /g')"
     . "$topic"
 done
-echo "$passed ok, $failed not"
+echo "$passed ok, $failed not, in $SECONDS s"
 [ $failed = 0 ]

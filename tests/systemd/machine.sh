@@ -8,9 +8,9 @@
 name=staticstored-test-$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/staticstored-boot.XXXXXX")
 root=$work/root
-# Debian's smallest system with systemd. Kept between runs where ROOTFS names a directory.
-rootfs=${ROOTFS:-$work/rootfs}
-packages=systemd,systemd-sysv,dbus,procps,ca-certificates,sqlite3
+# Debian's smallest system with systemd, which package.sh makes as well.
+rootfs=$(realpath -m "${ROOTFS:-target/rootfs}")
+packages=systemd,systemd-sysv,dbus,sqlite3,procps,ca-certificates
 nspawn='' leader='' groups=()
 
 # Says why no machine can be had here, if so.
@@ -49,10 +49,10 @@ hierarchies() {
 furnish() {
     mapfile -t groups < <(hierarchies)
     ip -n "$name" link set lo up
-    if [ ! -e "$rootfs/.complete" ]; then
+    if [ ! -e "$rootfs/.ready" ]; then
         rm -rf --one-file-system "$rootfs"
         mmdebstrap --quiet --variant=minbase --include="$packages" bookworm "$rootfs"
-        touch "$rootfs/.complete"
+        touch "$rootfs/.ready"
     fi
     mkdir "$root" "$work"/{upper,scratch}
     mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$work/upper,workdir=$work/scratch" "$root"

@@ -15,7 +15,7 @@ guest rm /var/lib/staticstored/open
 
 # As docs/OPERATIONS.md says it, with a key that stays on the machine.
 guest systemd-creds setup >/dev/null 2>&1
-guest systemd-creds encrypt --name=appsecret /etc/staticstored/appsecret /etc/staticstored/appsecret.cred
+guest systemd-creds encrypt --name=appsecret /etc/staticstored/appsecret /etc/staticstored/appsecret.cred 2>/dev/null
 drop_in encrypted LoadCredential= SetCredential= LoadCredentialEncrypted=appsecret:/etc/staticstored/appsecret.cred
 guest mv /etc/staticstored/appsecret /root/appsecret
 check "an encrypted secret is decrypted for it" starts_with 0
