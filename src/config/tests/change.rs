@@ -130,6 +130,21 @@ fn a_password_is_not_shown_though_its_change_is() {
 }
 
 #[test]
+fn the_documents_name_what_needs_a_restart() {
+    let operations = include_str!("../../../docs/OPERATIONS.md");
+    let (_, rest) = operations.split_once("needs a restart: ").unwrap();
+    let listed: Vec<_> = rest
+        .split_once(". ")
+        .unwrap()
+        .0
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .collect();
+    assert_eq!(listed, HELD);
+}
+
+#[test]
 fn what_is_no_level_is_refused_and_what_rust_log_takes_is_not() {
     for level in [
         "error",
