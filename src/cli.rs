@@ -68,7 +68,7 @@ pub enum Command {
     /// Create or migrate the database, so that requests can be inserted before the first start
     Init,
     /// Say what is right and what is wrong with configuration, credentials and database; exit 0 or 78
-    Check,
+    Check(check::Options),
     /// Request static websites, and say how many requests were new
     Enqueue(enqueue::Options),
     /// Show the service and the requests, those first that need attention
@@ -150,7 +150,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> {
     match command {
         Command::Init => init::run(session).await?,
-        Command::Check => check::run(session).await?,
+        Command::Check(options) => check::run(session, &options).await?,
         Command::Enqueue(options) => enqueue::run(session, &options).await?,
         Command::Status(options) => status::run(session, &options).await?,
         Command::Retry(options) => retry::run(session, &options).await?,

@@ -4,6 +4,7 @@
 //! a daemon that refuses to start should be mended in one edit. Nothing here opens a file or reads the environment.
 
 mod callback;
+mod change;
 mod settings;
 mod value;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use callback::Callback;
+pub use change::{Change, Changes};
 use reqwest::Url;
 use settings::Settings;
 pub use settings::{ConfigError, Problem};
@@ -45,6 +47,8 @@ pub struct Config {
     pub confirm: Confirm,
     /// What is kept, and for how long.
     pub retention: Retention,
+    /// What is logged.
+    pub log: Log,
 }
 
 /// `[component]`: the third-party platform.
@@ -171,6 +175,13 @@ pub struct Retention {
     pub schedule: String,
 }
 
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or a filter as `RUST_LOG` takes it, which wins over this where it is set. Default: `info`.
+    pub level: String,
+}
+
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -208,6 +219,9 @@ impl Config {
             retry: retry(&mut settings),
             confirm: confirm(&mut settings),
             retention: retention(&mut settings),
+            log: Log {
+                level: settings.or("log.level", "info", value::filter),
+            },
         };
         settings.finish().map(|()| config)
     }

@@ -104,6 +104,20 @@ impl Bearer {
     }
 }
 
+macro_rules! is {
+    ($($secret:ident),*) => {$(
+        impl $secret {
+            /// Whether both are the same.
+            #[must_use]
+            pub fn is(&self, other: &Self) -> bool {
+                self.expose() == other.expose()
+            }
+        }
+    )*};
+}
+
+is!(AppSecret, Bearer, CallbackToken, AesKey);
+
 impl Token {
     /// Takes a token as Weixin or the cache file gave it.
     ///

@@ -1,17 +1,25 @@
 //! Builds the parts, starts and stops the loops, talks to systemd; the only module that knows everyone.
 
+mod dials;
 mod parts;
+mod reload;
+mod secrets;
 mod vitals;
 mod watchdog;
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use parts::{CallbackSecrets, DaemonError, Secrets, cache, owner_settings};
+pub use dials::{cache, owner_settings};
+pub use parts::DaemonError;
 use parts::{Loops, Parts};
+use reload::Reload;
+pub use reload::{Loaded, Orders, Reloads, Then};
+pub use secrets::{CallbackSecrets, Secrets};
 use watchdog::Watchdog;
 
 use crate::clock::Clock;
@@ -24,7 +32,8 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(10);
 /// How much longer systemd is told to wait than we do.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the daemon until `stop`, then finishes what is in flight (bounded) and returns.
+/// Runs the daemon until it is told to stop (a [`CancellationToken`] is order enough), then finishes what is in flight
+/// (bounded) and returns.
 ///
 /// # Errors
 /// When it can't start, or one of its loops ended by itself.
@@ -32,14 +41,15 @@ pub async fn run(
     config: &Config,
     secrets: Secrets,
     clock: Clock,
-    stop: CancellationToken,
+    orders: impl Into<Orders>,
 ) -> Result<(), DaemonError> {
+    let Orders { stop, reloads } = orders.into();
     let identity = identity(&clock);
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
     let watchdog = Watchdog::new();
     let writers = TaskTracker::new();
-    let mut parts = Parts::build(config, secrets, clock, watchdog.pulse(), &writers).await?;
+    let mut parts = Parts::build(config, secrets.clone(), clock, watchdog.pulse(), &writers).await?;
     let socket = socket(config).await?;
     let leftovers = parts.store.release().await?;
     tracing::info!(
@@ -50,15 +60,27 @@ pub async fn run(
     );
     vitals::notify(&[NotifyState::Ready]);
 
-    let loops = Loops::start(&mut parts, config, identity, &stop).await?;
+    let notice = watch::Sender::new(None);
+    let loops = Loops::start(&mut parts, config, identity, notice.subscribe(), &stop).await?;
     let end = CancellationToken::new();
     let _fed_until_the_end = end.clone().drop_guard();
     TaskTracker::new().spawn(watchdog.feed(end));
     if let Some(socket) = socket {
         loops.share(socket, &parts, &stop);
     }
+    let dials = parts.dials.clone();
+    if let Some(reloads) = reloads {
+        let reload = Reload {
+            reloads,
+            config: config.clone(),
+            secrets,
+            dials: dials.clone(),
+            notice,
+        };
+        loops.reload(reload, &stop);
+    }
     let result = loops.until_stop(&stop).await;
-    let bound = config.api.request_timeout + STOP_MARGIN;
+    let bound = dials.request_timeout() + STOP_MARGIN;
     let enough = u32::try_from((bound + GRACE).as_micros()).unwrap_or(u32::MAX);
     vitals::notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(enough)]);
     stop.cancel();

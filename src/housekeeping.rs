@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::store::{Store, StoreError};
 
 /// What is kept, and when the rest is pruned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// How long the history of calls is kept; `None`: for ever.
     pub attempts: Option<Duration>,
@@ -41,26 +41,59 @@ pub enum HousekeepingError {
 /// When the schedule can't be followed, or the database can't be used any more.
 pub async fn run(
     store: Store,
-    retention: Retention,
+    mut retention: watch::Receiver<Retention>,
     clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), HousekeepingError> {
-    let bell = Arc::new(Notify::new());
-    let mut scheduler = JobScheduler::new().await?;
-    let ring = bell.clone();
-    scheduler
-        .add(Job::new_tz(
-            retention.schedule.as_str(),
-            chrono::Local,
-            move |_, _| ring.notify_one(),
-        )?)
-        .await?;
-    scheduler.start().await?;
-    while stop.run_until_cancelled(bell.notified()).await.is_some() {
-        keep(&store, &retention, clock.now(), &stop).await?;
+    let mut now = retention.borrow_and_update().clone();
+    let mut bell = Bell::hang(&now.schedule, Arc::default()).await?;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Ok(()) = retention.changed() => {
+                let before = std::mem::replace(&mut now, retention.borrow_and_update().clone());
+                if now.schedule != before.schedule {
+                    bell.move_to(&now.schedule).await;
+                }
+            }
+            () = bell.rung.notified() => keep(&store, &now, clock.now(), &stop).await?,
+        }
     }
-    scheduler.shutdown().await?;
+    bell.scheduler.shutdown().await?;
     Ok(())
+}
+
+/// What the scheduler rings.
+struct Bell {
+    rung: Arc<Notify>,
+    scheduler: JobScheduler,
+}
+
+impl Bell {
+    async fn hang(schedule: &str, rung: Arc<Notify>) -> Result<Self, JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        let ring = rung.clone();
+        let job = Job::new_tz(schedule, chrono::Local, move |_, _| ring.notify_one())?;
+        scheduler.add(job).await?;
+        scheduler.start().await?;
+        Ok(Self { rung, scheduler })
+    }
+
+    /// Rings by another schedule from now on. Where that can't be, the old one goes on: the daemon does not end for it.
+    async fn move_to(&mut self, schedule: &str) {
+        match Self::hang(schedule, self.rung.clone()).await {
+            Ok(new) => {
+                let mut old = std::mem::replace(self, new);
+                if let Err(error) = old.scheduler.shutdown().await {
+                    tracing::warn!(%error, "the old schedule of housekeeping did not end");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, schedule, "the new schedule of housekeeping cannot be followed; the old one goes on");
+            }
+        }
+    }
 }
 
 /// One run, in pieces; a stop ends it between two.

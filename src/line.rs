@@ -54,8 +54,25 @@ struct Shared {
     gauge: Mutex<Gauge>,
     /// Wakes both waiting lanes: there may be room.
     room: Notify,
-    limits: [Option<DefaultDirectRateLimiter>; 2],
+    rates: watch::Sender<Rates>,
     condition: watch::Sender<Condition>,
+}
+
+/// Calls per second, for each call.
+#[derive(Debug)]
+struct Rates {
+    per_second: [u32; 2],
+    limiters: [Option<Arc<DefaultDirectRateLimiter>>; 2],
+}
+
+impl Rates {
+    fn new(limits: Limits) -> Self {
+        let per_second = [limits.creates_per_second, limits.describes_per_second];
+        Self {
+            per_second,
+            limiters: per_second.map(limiter),
+        }
+    }
 }
 
 /// The right to have one call in flight, until it is dropped.
@@ -74,7 +91,7 @@ impl Line {
             clock,
             gauge: Mutex::new(Gauge::new(limits.max_in_flight)),
             room: Notify::new(),
-            limits: [limits.creates_per_second, limits.describes_per_second].map(limiter),
+            rates: watch::Sender::new(Rates::new(limits)),
             condition: watch::Sender::new(Condition::Open),
         }))
     }
@@ -111,16 +128,46 @@ impl Line {
     /// Whether nothing but the calls in flight limits this call: then rows may be claimed ahead of their permits.
     #[must_use]
     pub fn flows(&self, call: Call) -> bool {
-        self.0.limits[call as usize].is_none() && self.gauge().flows()
+        self.0.rates.borrow().limiters[call as usize].is_none() && self.gauge().flows()
     }
 
     /// Takes from the calls per second: waits for one, takes more as far as they are there.
     async fn within_rate(&self, call: Call, most: usize) -> usize {
-        let Some(limiter) = &self.0.limits[call as usize] else {
-            return most;
-        };
-        limiter.until_ready().await;
-        1 + (1..most).take_while(|_| limiter.check().is_ok()).count()
+        let mut rates = self.0.rates.subscribe();
+        loop {
+            let Some(limiter) = rates.borrow_and_update().limiters[call as usize].clone() else {
+                return most;
+            };
+            tokio::select! {
+                biased;
+                () = limiter.until_ready() => {
+                    return 1 + (1..most).take_while(|_| limiter.check().is_ok()).count();
+                }
+                // The sender lives as long as the line.
+                _ = rates.changed() => {}
+            }
+        }
+    }
+
+    /// Changes how much the line may carry. What is in flight stays so: a smaller limit holds as permits come back. A line
+    /// that rests may probe at once.
+    pub fn set_limits(&self, limits: Limits) {
+        let now = self.0.clock.now();
+        let mut gauge = self.gauge();
+        gauge.set_most(limits.max_in_flight);
+        gauge.end_rest(now);
+        drop(gauge);
+        self.0.rates.send_modify(|rates| {
+            let new = Rates::new(limits);
+            for (call, limiter) in new.limiters.into_iter().enumerate() {
+                // One that stays as it was goes on counting: a new one would let a burst pass.
+                if rates.per_second[call] != new.per_second[call] {
+                    rates.limiters[call] = limiter;
+                }
+            }
+            rates.per_second = new.per_second;
+        });
+        self.tell();
     }
 
     /// Stops new calls, or lets them go on.
@@ -159,12 +206,11 @@ impl Line {
     }
 }
 
-fn limiter(per_second: u32) -> Option<DefaultDirectRateLimiter> {
+fn limiter(per_second: u32) -> Option<Arc<DefaultDirectRateLimiter>> {
     let per_second = NonZeroU32::new(per_second)?;
     let burst = NonZeroU32::new(per_second.get() / BURSTS_PER_SECOND).unwrap_or(NonZeroU32::MIN);
-    Some(RateLimiter::direct(
-        Quota::per_second(per_second).allow_burst(burst),
-    ))
+    let quota = Quota::per_second(per_second).allow_burst(burst);
+    Some(Arc::new(RateLimiter::direct(quota)))
 }
 
 impl Permit {

@@ -1,28 +1,31 @@
 //! Where log lines go: to people on standard error, or to the journal with its own fields.
 //!
-//! `RUST_LOG` chooses what is logged, `info` if it is not set. Nothing that is logged anywhere holds a secret, at any level.
+//! `RUST_LOG` chooses what is logged, else `log.level`, which may change while we run. Nothing that is logged anywhere holds a
+//! secret, at any level.
 
 use std::io::{self, IsTerminal as _};
 use std::os::linux::fs::MetadataExt as _;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Registry};
 
-use crate::config::Environment;
+use crate::config::{self, Environment};
 
-/// What is logged without `RUST_LOG`. (The scheduler tells its own life at info: "Uninited". What the verifier of certificates
-/// finds wrong is in our own line, with what it led to.)
-const DEFAULT: &str = "info,tokio_cron_scheduler=warn,rustls_platform_verifier=off";
+/// The scheduler tells its own life at info ("Uninited"); who names it gets to read that.
+const QUIET: &str = "tokio_cron_scheduler=warn";
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
 pub enum ObservabilityError {
-    /// `RUST_LOG` is no filter.
+    /// `RUST_LOG` or `log.level` is no filter.
     #[error(
-        "RUST_LOG is {value:?}, which is no filter: write a level (error, warn, info, debug, trace) or target=level pairs"
+        "{name} is {value:?}, which is no filter: write a level (error, warn, info, debug, trace) or target=level pairs"
     )]
     Filter {
+        /// Which of them.
+        name: &'static str,
         /// What it is.
         value: String,
         /// What is wrong with it.
@@ -33,29 +36,71 @@ pub enum ObservabilityError {
     Twice(#[from] TryInitError),
 }
 
+/// What is logged, to be changed. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Level {
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// Whether `RUST_LOG` decides, whatever the configuration says.
+    fixed: bool,
+}
+
+impl Level {
+    /// Logs by another `log.level` from now on, unless `RUST_LOG` is set; whether it does.
+    pub fn set(&self, log: &config::Log) -> bool {
+        if self.fixed {
+            return false;
+        }
+        // The configuration took it for a filter already.
+        let set = configured(log).map(|filter| self.filter.reload(filter));
+        matches!(set, Ok(Ok(())))
+    }
+}
+
 /// Starts to log, for the whole process.
 ///
 /// # Errors
 /// When `RUST_LOG` can't be read, or the log is set up already.
-pub fn start(env: &Environment) -> Result<(), ObservabilityError> {
+pub fn start(env: &Environment, log: &config::Log) -> Result<Level, ObservabilityError> {
     let wanted = env.get("RUST_LOG").filter(|value| !value.is_empty());
-    let value = wanted.map_or(DEFAULT, String::as_str);
-    let filter = EnvFilter::try_new(value).map_err(|source| ObservabilityError::Filter {
-        value: value.to_owned(),
-        source,
-    })?;
+    let filter = match wanted {
+        Some(value) => filter("RUST_LOG", value)?,
+        None => configured(log)?,
+    };
+    let (filter, handle) = reload::Layer::new(filter);
+    let level = Level {
+        filter: handle,
+        fixed: wanted.is_some(),
+    };
     let registry = tracing_subscriber::registry().with(filter);
     if goes_to_journal(env)
         && let Ok(journal) = tracing_journald::layer()
     {
-        return Ok(registry.with(journal.with_field_prefix(None)).try_init()?);
+        registry.with(journal.with_field_prefix(None)).try_init()?;
+        return Ok(level);
     }
     let colour = io::stderr().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
     let people = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colour)
         .with_target(false);
-    Ok(registry.with(people).try_init()?)
+    registry.with(people).try_init()?;
+    Ok(level)
+}
+
+fn filter(name: &'static str, value: &str) -> Result<EnvFilter, ObservabilityError> {
+    EnvFilter::try_new(value).map_err(|source| ObservabilityError::Filter {
+        name,
+        value: value.to_owned(),
+        source,
+    })
+}
+
+/// What comes later in a filter wins, so a level that names the scheduler is obeyed.
+fn configured(log: &config::Log) -> Result<EnvFilter, ObservabilityError> {
+    match log.level.as_str() {
+        level @ ("off" | "error") => filter("log.level", level),
+        level => filter("log.level", &format!("{QUIET},{level}")),
+    }
 }
 
 /// Whether standard error is the journal: systemd says which file that would be (systemd.exec(5), `$JOURNAL_STREAM`).

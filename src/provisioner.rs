@@ -10,7 +10,7 @@ mod step;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,22 +34,37 @@ const LEASE_MARGIN: Duration = Duration::from_secs(60);
 pub struct Parts {
     /// The database.
     pub store: Store,
-    /// The API.
-    pub weixin: Weixin,
     /// The token.
     pub tokens: Tokens,
     /// The permits.
     pub line: Line,
-    /// What to do about answers.
-    pub policy: Policy,
+    /// What may change meanwhile.
+    pub rules: watch::Receiver<Arc<Rules>>,
     /// The time.
     pub clock: Clock,
     /// Where the lanes beat.
     pub pulse: Pulse,
-    /// How long one call may take.
+}
+
+/// How calls are made and answers are judged. A claim, its lease and its step go by the same ones: a lease is measured by
+/// the timeouts of the client that makes the calls, so a reload in between must not make them last longer.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The API.
+    pub weixin: Weixin,
+    /// How long one of its calls may take.
     pub request_timeout: Duration,
+    /// What to do about answers.
+    pub policy: Policy,
     /// The most calls in flight: the most that is worth to be claimed at once.
     pub max_in_flight: usize,
+}
+
+impl Rules {
+    /// How long a claim holds: while its row waits for those that were claimed before it, and for its own calls.
+    fn lease(&self) -> Duration {
+        self.request_timeout * (lane::AHEAD as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN
+    }
 }
 
 /// Provisions what waits in the queue.
@@ -84,8 +99,8 @@ impl Provisioner {
         self.nudges[call as usize].notify_one();
     }
 
-    /// How long a claim holds: while its row waits for those that were claimed before it, and for its own calls.
-    fn lease(&self) -> Duration {
-        self.parts.request_timeout * (lane::AHEAD as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN
+    /// The rules of now.
+    fn rules(&self) -> Arc<Rules> {
+        self.parts.rules.borrow().clone()
     }
 }

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::ALLOW;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::callback::{Callback, Genuine, InfoType, Notice, Refusal};
+use crate::callback::{Callback, InfoType, Notice, Refusal};
 use crate::clock::{Clock, Timestamp, text};
 use crate::credential::Ticket;
 use crate::server::{self, Limits, Reason};
@@ -51,13 +52,43 @@ const KNOWN: [&str; 4] = [
     "notify_third_fasteregister",
 ];
 
+/// How pushes are taken; may change while we listen.
+#[derive(Debug)]
+pub struct Settings {
+    path: String,
+    callback: Callback,
+    /// Whether a push has come that was sealed with the current key, with the previous one.
+    met: [AtomicBool; 2],
+}
+
+impl Settings {
+    /// Takes the pushes that come to `path`, as `callback` reads them.
+    #[must_use]
+    pub fn new(path: String, callback: Callback) -> Self {
+        Self {
+            path,
+            callback,
+            met: [AtomicBool::new(false), AtomicBool::new(false)],
+        }
+    }
+
+    /// Tells of the first push that comes under each key: that it comes at all, and when a change of the key is done.
+    fn meet(&self, by_previous_key: bool) {
+        if !self.met[usize::from(by_previous_key)].swap(true, Ordering::Relaxed) {
+            let key = if by_previous_key { "previous" } else { "current" };
+            tracing::info!(
+                key,
+                "the first push since the start or reload that is encrypted with the {key} EncodingAESKey"
+            );
+        }
+    }
+}
+
 /// What a reception needs.
 #[derive(Debug)]
 pub struct Parts {
-    /// The path that takes the push.
-    pub path: String,
-    /// Reads it.
-    pub callback: Callback,
+    /// How pushes are taken.
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// Keeps the tickets.
     pub store: Store,
     /// Says when they came.
@@ -69,41 +100,45 @@ pub struct Parts {
 /// # Errors
 /// When the database can't be read at the start.
 pub async fn run(listener: TcpListener, parts: Parts, stop: CancellationToken) -> Result<(), StoreError> {
-    let path = parts.path;
+    let path = parts.settings.borrow().path.clone();
     let reception = Reception {
         newest: Mutex::new(parts.store.ticket_created_at().await?),
-        callback: parts.callback,
+        settings: parts.settings,
         store: parts.store,
         clock: parts.clock,
         tally: Tally::default(),
-        met: [AtomicBool::new(false), AtomicBool::new(false)],
     };
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, path, "listening for Weixin's push");
     }
-    let router = routes(&path).with_state(Arc::new(reception));
+    // No route: the path may change.
+    let router = Router::new().fallback(push).with_state(Arc::new(reception));
     server::serve("callback", listener, router, LIMITS, stop).await;
     Ok(())
 }
 
-fn routes(path: &str) -> Router<Arc<Reception>> {
-    Router::new().route(path, post(push))
-}
-
 struct Reception {
-    callback: Callback,
+    settings: watch::Receiver<Arc<Settings>>,
     store: Store,
     clock: Clock,
     /// The CreateTime of the newest ticket that was pushed, as the database has it: what is not newer needs no write.
     newest: Mutex<Option<Timestamp>>,
     tally: Tally,
-    /// Whether a push has come that was sealed with the current key, with the previous one.
-    met: [AtomicBool; 2],
 }
 
-async fn push(State(reception): State<Arc<Reception>>, uri: Uri, body: Bytes) -> Response {
-    match reception.callback.read(uri.query().unwrap_or_default(), &body) {
-        Ok(genuine) => reception.take(genuine).await,
+async fn push(State(reception): State<Arc<Reception>>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let settings = reception.settings.borrow().clone();
+    if uri.path() != settings.path {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if method != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
+    }
+    match settings.callback.read(uri.query().unwrap_or_default(), &body) {
+        Ok(genuine) => {
+            settings.meet(genuine.by_previous_key);
+            reception.take(genuine.notice).await
+        }
         Err(refusal) => refuse(refusal),
     }
 }
@@ -118,9 +153,8 @@ fn refuse(refusal: Refusal) -> Response {
 }
 
 impl Reception {
-    async fn take(&self, genuine: Genuine) -> Response {
-        self.meet(genuine.by_previous_key);
-        match genuine.notice {
+    async fn take(&self, notice: Notice) -> Response {
+        match notice {
             Notice::Event(info_type) => self.count(&info_type),
             Notice::Ticket { ticket, created_at } => {
                 if let Err(error) = self.keep(ticket, created_at).await {
@@ -175,34 +209,6 @@ impl Reception {
             tracing::info!(info_type, count, "an event of a type that is not known here");
         } else {
             tracing::debug!(info_type, count, "an event");
-        }
-    }
-
-    /// Tells of the first push that comes under each key: that it comes at all, and when a change of the key is done.
-    fn meet(&self, by_previous_key: bool) {
-        if !self.met[usize::from(by_previous_key)].swap(true, Ordering::Relaxed) {
-            let key = if by_previous_key { "previous" } else { "current" };
-            tracing::info!(
-                key,
-                "the first push since the start that is encrypted with the {key} EncodingAESKey"
-            );
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_path_that_the_configuration_takes_can_be_routed() {
-        for path in ["/", "//", "/a//b", "/.", "/../a", "/~a", "/a/", "/-_.~"] {
-            let text = format!(
-                "component.appid = \"wx1\"\ncallback.listen = \"[::1]:0\"\ncallback.path = \"{path}\""
-            );
-            let config = crate::config::Config::parse(&text, &crate::config::Environment::new()).unwrap();
-            // It panics where it cannot.
-            let _ = routes(&config.callback.unwrap().path);
         }
     }
 }

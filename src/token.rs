@@ -41,6 +41,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// Where it comes from.
     pub source: Source,
+    /// Whose it is, in any words: of another platform, API or owner none is kept.
+    pub home: String,
     /// How long before its expiry the token is renewed.
     pub renew_before: Duration,
 }
@@ -108,7 +110,7 @@ pub struct Tokens(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    settings: Settings,
+    settings: watch::Sender<Settings>,
     clock: Clock,
     state: watch::Sender<TokenState>,
     /// Somebody rejected the current token.
@@ -134,12 +136,21 @@ impl Tokens {
             ..TokenState::default()
         });
         Self(Arc::new(Shared {
-            settings,
+            settings: watch::Sender::new(settings),
             clock,
             state,
             rejected: Notify::new(),
             ended: CancellationToken::new(),
         }))
+    }
+
+    /// Goes on by other settings, as far as their source is of the same kind. The token stays, unless it has another home
+    /// now. What could not be had by the old settings is tried again at once, but for what a duel spaces out.
+    pub fn set(&self, settings: Settings) {
+        let home = settings.home.clone();
+        if self.0.settings.send_replace(settings).home != home {
+            self.forget();
+        }
     }
 
     /// The token to call with; `None` while there is none.
@@ -198,17 +209,25 @@ impl Tokens {
     ) -> Result<(), StoreError> {
         let _ended = self.0.ended.clone().drop_guard();
         let beat = pulse.beat("token");
-        match self.0.settings.source.clone() {
+        // What is set from here on is seen by whoever has this.
+        let settings = self.0.settings.subscribe();
+        let source = settings.borrow().source.clone();
+        match source {
             Source::Component(component) => {
-                let push = Push::new(self.clone(), (*component).clone(), store.clone());
+                let push = Push::new(
+                    self.clone(),
+                    settings.clone(),
+                    (*component).clone(),
+                    store.clone(),
+                );
                 let exchange = Exchange::new(*component, self.0.clock.clone(), store, wakes);
-                let renewal = Renewal::new(self, exchange);
+                let renewal = Renewal::new(self, settings, exchange);
                 let asking = push.run(pulse.beat("ticket"), stop.clone());
                 tokio::try_join!(renewal.run(beat, stop), asking).map(|_| ())
             }
             Source::Owner(owner) => {
                 let guest = Guest::new(owner, self.0.clock.clone());
-                Renewal::new(self, guest).run(beat, stop).await
+                Renewal::new(self, settings, guest).run(beat, stop).await
             }
         }
     }
@@ -218,6 +237,11 @@ impl Tokens {
             state.token = Some(Arc::new(token));
             state.trouble = None;
         });
+    }
+
+    /// Lets go of what belongs to another home.
+    fn forget(&self) {
+        self.0.state.send_replace(TokenState::default());
     }
 
     fn complain(&self, trouble: Trouble) {

@@ -6,11 +6,12 @@ mod share;
 mod token;
 
 use anyhow::Context as _;
+use clap::Args;
 use sqlx::SqliteConnection;
 
-use super::database;
 use super::session::{Misconfigured, Session};
 use super::text::{message, span};
+use super::{database, secret};
 use crate::clock;
 use crate::config::{Config, TokenSource};
 use crate::store::{Access, desk};
@@ -18,10 +19,18 @@ use crate::store::{Access, desk};
 /// How old a ticket may be: Weixin pushes one every ten minutes and honours it for twelve hours (weixin-api.md 2.4).
 const TICKET_LIFETIME: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
 
+/// `staticstored check`
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Look only at what a reload reads: the configuration and the files of the secrets
+    #[arg(long)]
+    files: bool,
+}
+
 /// What was found about one thing: a word about it, or what is wrong and how to mend it.
 type Finding = anyhow::Result<String>;
 
-pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
+pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Result<()> {
     let file = session.config_file().display().to_string();
     let config = session.config();
     let mut findings = vec![(
@@ -31,14 +40,31 @@ pub(super) async fn run(session: &mut Session) -> anyhow::Result<()> {
             .map(|_| file)
             .map_err(|error| anyhow::anyhow!(message(error))),
     )];
-    if let Ok(config) = &config {
-        findings.extend(token::lines(session, config).await);
-        if let Some(share) = &config.share {
-            findings.push(("sharing", share::socket(session, share).await));
-        }
-        findings.extend(callback::findings(config.callback.as_ref()).await);
-        findings.extend(stored(session, config).await);
+    match &config {
+        Ok(config) if options.files => findings.push(("secrets", secrets(config))),
+        Ok(config) => findings.extend(all(session, config).await),
+        Err(_) => {}
     }
+    report(session, findings)
+}
+
+/// As a reload reads them.
+fn secrets(config: &Config) -> Finding {
+    secret::all(config).map(|_| "each that is named can be used".to_owned())
+}
+
+/// All that is there beside the configuration.
+async fn all(session: &Session, config: &Config) -> Vec<(&'static str, Finding)> {
+    let mut findings = token::lines(session, config).await;
+    if let Some(share) = &config.share {
+        findings.push(("sharing", share::socket(session, share).await));
+    }
+    findings.extend(callback::findings(config.callback.as_ref()).await);
+    findings.extend(stored(session, config).await);
+    findings
+}
+
+fn report(session: &mut Session, findings: Vec<(&'static str, Finding)>) -> anyhow::Result<()> {
     let mut wrong = 0;
     for (thing, finding) in findings {
         match finding {

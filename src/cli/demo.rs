@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::session::Session;
 use super::status::{table, watch};
 use super::{DemoOptions, database};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Log};
 use crate::credential::{AesKey, AppSecret, CallbackToken};
 use crate::daemon::{self, CallbackSecrets, Secrets};
 use crate::observability;
@@ -44,7 +44,12 @@ const OPENING: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(session: &mut Session, options: &DemoOptions) -> anyhow::Result<()> {
     if session.env.contains_key("RUST_LOG") {
-        observability::start(&session.env)?;
+        observability::start(
+            &session.env,
+            &Log {
+                level: "info".to_owned(),
+            },
+        )?;
     }
     let directory = tempfile::tempdir().context("no temporary directory")?;
     let mut settings = Options {

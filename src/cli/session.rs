@@ -38,18 +38,26 @@ impl Session {
     /// # Errors
     /// When the file cannot be read, or does not say what it must.
     pub fn config(&self) -> anyhow::Result<Config> {
-        let file = self.config_file();
-        let (text, missing) = match std::fs::read_to_string(file) {
-            Ok(text) => (text, ""),
-            Err(error) if error.kind() == ErrorKind::NotFound && self.config.is_none() => {
-                (String::new(), ", which does not exist")
-            }
-            Err(error) => {
-                let message = format!("the configuration {} cannot be read: {error}", file.display());
-                return Err(Misconfigured(message).into());
-            }
-        };
-        Config::parse(&text, &self.env)
-            .with_context(|| format!("the configuration is refused ({}{missing})", file.display()))
+        configuration(self.config.as_deref(), &self.env)
     }
+}
+
+/// Reads the configuration: the file that is named, or the default one where it exists, under the variables of `env`.
+///
+/// # Errors
+/// As for [`Session::config`].
+pub(super) fn configuration(named: Option<&Path>, env: &Environment) -> anyhow::Result<Config> {
+    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let (text, missing) = match std::fs::read_to_string(file) {
+        Ok(text) => (text, ""),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+            (String::new(), ", which does not exist")
+        }
+        Err(error) => {
+            let message = format!("the configuration {} cannot be read: {error}", file.display());
+            return Err(Misconfigured(message).into());
+        }
+    };
+    Config::parse(&text, env)
+        .with_context(|| format!("the configuration is refused ({}{missing})", file.display()))
 }

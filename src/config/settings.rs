@@ -18,7 +18,7 @@ const SEPARATOR: &str = "__";
 const THE_ENVIRONMENT: &str = "the environment";
 
 /// Every key, in the order of the contract.
-pub(super) const KEYS: [&str; 32] = [
+pub(super) const KEYS: [&str; 33] = [
     "component.appid",
     "component.appsecret_file",
     "database.url",
@@ -51,6 +51,7 @@ pub(super) const KEYS: [&str; 32] = [
     "retention.attempts",
     "retention.status",
     "retention.schedule",
+    "log.level",
 ];
 
 /// One thing that is wrong with the configuration.

@@ -3,6 +3,7 @@
 use super::settings::{KEYS, variable};
 use super::*;
 
+mod change;
 mod example;
 
 struct Case {
@@ -121,6 +122,9 @@ fn cases() -> Vec<Case> {
                set: (r#""90d""#, "90d", "90d"), bad: (r#""-1d""#, "a duration such as") },
         Case { key: "retention.schedule", read: |c| c.retention.schedule.clone(), default: "0 30 3 * * *",
                set: (r#""0 0 4 * * SUN""#, "0 0 4 * * SUN", "0 0 4 * * SUN"), bad: (r#""30 3 * * *""#, "six fields") },
+        Case { key: "log.level", read: |c| c.log.level.clone(), default: "info",
+               set: (r#""staticstored=debug,warn""#, "staticstored=debug,warn", "staticstored=debug,warn"),
+               bad: (r#""loud""#, "a level (error, warn, info, debug, trace, off)") },
     ]
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use config::ValueKind;
 use croner::parser::{CronParser, Seconds};
 use reqwest::Url;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -348,6 +350,21 @@ pub(super) fn schedule(setting: &Setting) -> Result<String, String> {
     let text = setting.text().filter(comes_round).map(str::to_owned);
     text.ok_or_else(|| {
         "a cron expression of six fields, seconds first, that comes round, such as \"0 30 3 * * *\" (03:30 every day)"
+            .to_owned()
+    })
+}
+
+/// What is logged. A bare word that is no level would be taken for a target, and nothing would be logged any more.
+pub(super) fn filter(setting: &Setting) -> Result<String, String> {
+    let directive = |text: &str| {
+        let level = || !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+        text.contains('=') || level()
+    };
+    let text = setting
+        .text()
+        .filter(|text| text.split(',').all(directive) && EnvFilter::try_new(text).is_ok());
+    text.map(str::to_owned).ok_or_else(|| {
+        "a level (error, warn, info, debug, trace, off) or target=level pairs, with commas between them"
             .to_owned()
     })
 }

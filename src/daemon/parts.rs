@@ -4,28 +4,26 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::dials::{Dials, Plan};
+use super::reload::Reload;
+use super::secrets::Secrets;
 use super::vitals::Reporter;
-use crate::callback::Callback;
 use crate::clock::Clock;
-use crate::config::{Config, OwnerUrl, TokenSource};
-use crate::credential::{AesKey, AppSecret, Bearer, CallbackToken};
-use crate::housekeeping::{self, HousekeepingError, Retention};
-use crate::line::{Limits, Line};
-use crate::outcome::{Backoff, Confirm, Policy};
-use crate::owner::{self, Owner, OwnerBuildError};
+use crate::config::Config;
+use crate::housekeeping::{self, HousekeepingError};
+use crate::owner::OwnerBuildError;
 use crate::provisioner::{self, LaneError, Provisioner};
 use crate::pulse::Pulse;
 use crate::reception;
 use crate::request::Call;
 use crate::share::{self, ShareError, Socket};
 use crate::store::{self, Access, Identity, Store, StoreError};
-use crate::token::{self, Cache, Tokens};
 use crate::wake::Watch;
-use crate::weixin::{self, BuildError, Weixin};
+use crate::weixin::BuildError;
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -67,65 +65,14 @@ pub enum DaemonError {
     Panicked(&'static str),
 }
 
-/// What the configuration names only by file.
-#[derive(Clone, Debug, Default)]
-pub struct Secrets {
-    /// The `component_appsecret`; needed unless another program owns the token.
-    pub appsecret: Option<AppSecret>,
-    /// What the program that owns the token wants to see.
-    pub bearer: Option<Bearer>,
-    /// Those of the push receiver; without them it is off.
-    pub callback: Option<CallbackSecrets>,
-}
-
-/// What Weixin's push is signed and encrypted with.
-#[derive(Clone, Debug)]
-pub struct CallbackSecrets {
-    /// The token of the signature.
-    pub token: CallbackToken,
-    /// The EncodingAESKey.
-    pub aes_key: AesKey,
-    /// The EncodingAESKey before it, while it is being changed.
-    pub previous_aes_key: Option<AesKey>,
-}
-
 /// What the loops share.
 pub(super) struct Parts {
     pub(super) store: Store,
-    weixin: Weixin,
-    tokens: Tokens,
-    line: Line,
+    pub(super) dials: Dials,
     clock: Clock,
     pulse: Pulse,
-    /// Until its loop is started.
-    reception: Option<Reception>,
-}
-
-/// The push receiver, listening, though nobody is answered yet.
-struct Reception {
-    listener: TcpListener,
-    path: String,
-    callback: Callback,
-}
-
-impl Reception {
-    async fn listen(config: &Config, secrets: Option<CallbackSecrets>) -> Result<Option<Self>, DaemonError> {
-        let (Some(settings), Some(secrets)) = (&config.callback, secrets) else {
-            return Ok(None);
-        };
-        let address = settings.listen;
-        let listener = TcpListener::bind(address).await;
-        Ok(Some(Self {
-            listener: listener.map_err(|source| DaemonError::Listen { address, source })?,
-            path: settings.path.clone(),
-            callback: Callback::new(
-                config.component.appid.clone(),
-                secrets.token,
-                secrets.aes_key,
-                secrets.previous_aes_key,
-            ),
-        }))
-    }
+    /// Of the push receiver, though nobody is answered yet; until its loop is started.
+    listener: Option<TcpListener>,
 }
 
 impl Parts {
@@ -137,103 +84,24 @@ impl Parts {
         writers: &TaskTracker,
     ) -> Result<Self, DaemonError> {
         let store = Store::open(&config.database.path, &pulse, writers).await?;
-        let Secrets {
-            appsecret,
-            bearer,
-            callback,
-        } = secrets;
-        let weixin = Weixin::new(&weixin::Settings {
-            base_url: config.api.base_url.clone(),
-            proxy: config.api.proxy.as_ref().map(|proxy| proxy.expose().clone()),
-            connect_timeout: config.api.connect_timeout,
-            request_timeout: config.api.request_timeout,
-            connections: config.api.max_in_flight as usize,
-        })?;
-        let tokens = Tokens::new(
-            token::Settings {
-                source: source(config, appsecret, bearer, &weixin)?,
-                renew_before: config.token.renew_before,
-            },
-            clock.clone(),
-        );
-        let limits = Limits {
-            max_in_flight: config.api.max_in_flight as usize,
-            creates_per_second: config.api.creates_per_second,
-            describes_per_second: config.api.describes_per_second,
+        let dials = Dials::new(Plan::draw(config, secrets)?, &clock);
+        let listener = match &config.callback {
+            Some(settings) if dials.reception.is_some() => Some(listen(settings.listen).await?),
+            _ => None,
         };
-        let line = Line::new(limits, clock.clone());
-        let reception = Reception::listen(config, callback).await?;
         Ok(Self {
             store,
-            weixin,
-            tokens,
-            line,
+            dials,
             clock,
             pulse,
-            reception,
+            listener,
         })
     }
 }
 
-/// Where the token comes from.
-fn source(
-    config: &Config,
-    appsecret: Option<AppSecret>,
-    bearer: Option<Bearer>,
-    weixin: &Weixin,
-) -> Result<token::Source, DaemonError> {
-    Ok(match &config.token.source {
-        TokenSource::Component => token::Source::Component(Box::new(token::Component {
-            weixin: weixin.clone(),
-            appid: config.component.appid.clone(),
-            secret: appsecret.ok_or(DaemonError::NoSecret)?,
-            cache: cache(config),
-        })),
-        TokenSource::Url { url, .. } => {
-            token::Source::Owner(Owner::new(&owner_settings(config, url, bearer))?)
-        }
-    })
-}
-
-/// Where the token outlives a restart.
-#[must_use]
-pub fn cache(config: &Config) -> Cache {
-    Cache {
-        file: config.token.cache_file.clone(),
-        appid: config.component.appid.clone(),
-        api: config.api.base_url.to_string(),
-    }
-}
-
-/// How the program that owns the token is asked.
-#[must_use]
-pub fn owner_settings(config: &Config, url: &OwnerUrl, bearer: Option<Bearer>) -> owner::Settings {
-    owner::Settings {
-        address: match url {
-            OwnerUrl::Http(url) => owner::Address::Http(url.clone()),
-            OwnerUrl::Socket(path) => owner::Address::Socket(path.clone()),
-        },
-        bearer,
-        connect_timeout: config.api.connect_timeout,
-        request_timeout: config.api.request_timeout,
-    }
-}
-
-fn policy(config: &Config) -> Policy {
-    Policy {
-        retry: Backoff {
-            initial: config.retry.initial_backoff,
-            max: config.retry.max_backoff,
-        },
-        give_up_after: config.retry.give_up_after,
-        confirm: config.confirm.enabled.then_some(Confirm {
-            interval: Backoff {
-                initial: config.confirm.initial_interval,
-                max: config.confirm.max_interval,
-            },
-            give_up_after: config.confirm.give_up_after,
-        }),
-    }
+async fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| DaemonError::Listen { address, source })
 }
 
 /// The loops, and what ended the first that ended by itself.
@@ -263,17 +131,20 @@ impl Loops {
         parts: &mut Parts,
         config: &Config,
         identity: Identity,
+        notice: watch::Receiver<Option<String>>,
         stop: &CancellationToken,
     ) -> Result<Self, DaemonError> {
         let steps = TaskTracker::new();
         let path = &config.database.path;
+        let dials = parts.dials.clone();
         let (watch, wakes) = Watch::new(store::connect(path, Access::Read).await?, path);
         let reporter = Reporter::new(
             parts.store.clone(),
-            parts.line.clone(),
-            parts.tokens.clone(),
+            dials.line.clone(),
+            dials.tokens.clone(),
             parts.clock.clone(),
             identity,
+            notice,
         );
         let loops = Self {
             tasks: TaskTracker::new(),
@@ -284,24 +155,16 @@ impl Loops {
         let provisioner = Provisioner::new(
             provisioner::Parts {
                 store: parts.store.clone(),
-                weixin: parts.weixin.clone(),
-                tokens: parts.tokens.clone(),
-                line: parts.line.clone(),
-                policy: policy(config),
+                tokens: dials.tokens.clone(),
+                line: dials.line.clone(),
+                rules: dials.rules.subscribe(),
                 clock: parts.clock.clone(),
                 pulse: parts.pulse.clone(),
-                request_timeout: config.api.request_timeout,
-                max_in_flight: config.api.max_in_flight as usize,
             },
             steps,
         );
-        let retention = Retention {
-            attempts: config.retention.attempts,
-            status: config.retention.status,
-            schedule: config.retention.schedule.clone(),
-        };
         let pulse = &parts.pulse;
-        let (tokens, clock, store) = (parts.tokens.clone(), parts.clock.clone(), parts.store.clone());
+        let (tokens, clock, store) = (dials.tokens.clone(), parts.clock.clone(), parts.store.clone());
         // What somebody has paused is not called before the first look at it.
         reporter.look_at_paused().await?;
         loops.spawn(
@@ -312,15 +175,9 @@ impl Loops {
             "token",
             tokens.run(store.clone(), wakes.clone(), pulse.clone(), stop.clone()),
         );
-        if let Some(Reception {
-            listener,
-            path,
-            callback,
-        }) = parts.reception.take()
-        {
+        if let (Some(listener), Some(settings)) = (parts.listener.take(), &dials.reception) {
             let needs = reception::Parts {
-                path,
-                callback,
+                settings: settings.subscribe(),
                 store: store.clone(),
                 clock: clock.clone(),
             };
@@ -334,7 +191,7 @@ impl Loops {
         }
         loops.spawn(
             "housekeeping",
-            housekeeping::run(store, retention, clock, stop.clone()),
+            housekeeping::run(store, dials.retention.subscribe(), clock, stop.clone()),
         );
         let watch = watch.run(pulse.beat("watch"), stop.clone());
         loops.spawn("watch", async { watch.await.map_err(DaemonError::Watch) });
@@ -343,8 +200,17 @@ impl Loops {
 
     /// Shares the token.
     pub(super) fn share(&self, socket: Socket, parts: &Parts, stop: &CancellationToken) {
-        let (tokens, clock) = (parts.tokens.clone(), parts.clock.clone());
+        let (tokens, clock) = (parts.dials.tokens.clone(), parts.clock.clone());
         self.spawn("share", share::run(socket, tokens, clock, stop.clone()));
+    }
+
+    /// Takes on other settings when that is asked for.
+    pub(super) fn reload(&self, reload: Reload, stop: &CancellationToken) {
+        let reload = reload.run(stop.clone());
+        self.spawn("reload", async {
+            reload.await;
+            Ok::<(), DaemonError>(())
+        });
     }
 
     fn spawn<E: Into<DaemonError> + Send + 'static>(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stopwatch};
@@ -37,16 +38,26 @@ pub(super) struct Reporter {
     tokens: Tokens,
     clock: Clock,
     identity: Identity,
+    /// What is to be said of the last reload, for systemd.
+    notice: watch::Receiver<Option<String>>,
 }
 
 impl Reporter {
-    pub(super) fn new(store: Store, line: Line, tokens: Tokens, clock: Clock, identity: Identity) -> Self {
+    pub(super) fn new(
+        store: Store,
+        line: Line,
+        tokens: Tokens,
+        clock: Clock,
+        identity: Identity,
+        notice: watch::Receiver<Option<String>>,
+    ) -> Self {
         Self {
             store,
             line,
             tokens,
             clock,
             identity,
+            notice,
         }
     }
 
@@ -68,18 +79,21 @@ impl Reporter {
     async fn report(&self, beat: Beat) -> Result<(), StoreError> {
         let mut condition = self.line.condition();
         let mut token = self.tokens.state();
+        let mut notice = self.notice.clone();
         let mut tally = Tally::default();
         loop {
             condition.mark_unchanged();
             token.mark_unchanged();
             let vitals = self.vitals();
-            tell(&vitals, tally.read(&self.store).await?);
+            let of_reload = notice.borrow_and_update().clone();
+            tell(&vitals, tally.read(&self.store).await?, of_reload.as_deref());
             beat.during(self.store.set_vitals(vitals)).await?;
             let change = beat.during(async {
                 tokio::select! {
                     // The senders live as long as the line and the tokens, which we hold.
                     _ = condition.changed() => {}
                     _ = token.changed() => {}
+                    Ok(()) = notice.changed() => {}
                     () = self.clock.sleep(HEARTBEAT) => {}
                 }
             });
@@ -192,22 +206,21 @@ impl Trouble {
 }
 
 /// The line that `systemctl status` shows.
-fn tell(vitals: &Vitals, tally: &str) {
+fn tell(vitals: &Vitals, tally: &str, of_reload: Option<&str>) {
     let token = match vitals.token_expires_at {
         Some(at) => format!("token until {}", at.with_timezone(&chrono::Local).format("%H:%M")),
         None => "no token".to_owned(),
     };
-    let reason = vitals
-        .reason
-        .as_deref()
-        .map(|reason| format!("; {reason}"))
-        .unwrap_or_default();
+    let also = |text: Option<&str>| text.map(|text| format!("; {text}")).unwrap_or_default();
+    let (reason, of_reload) = (also(vitals.reason.as_deref()), also(of_reload));
     let state = if vitals.state == "running" {
         String::new()
     } else {
         format!("{}: ", vitals.state)
     };
-    notify(&[NotifyState::Status(&format!("{state}{tally}; {token}{reason}"))]);
+    notify(&[NotifyState::Status(&format!(
+        "{state}{tally}; {token}{reason}{of_reload}"
+    ))]);
 }
 
 /// The number of requests in each state, counted anew only as often as that is cheap.

@@ -94,6 +94,23 @@ impl Gauge {
         }
     }
 
+    /// Changes the most that may be in flight. A line that had its full width has the new one; one that has shrunk grows
+    /// back to it by success.
+    pub(super) fn set_most(&mut self, most: usize) {
+        let is_whole = self.rest_until.is_none() && self.window == self.most;
+        self.most = most.max(1);
+        self.window = if is_whole {
+            self.most
+        } else {
+            self.window.min(self.most)
+        };
+    }
+
+    /// Lets the next probe go at once: something has been changed, and may have been what was in the way.
+    pub(super) fn end_rest(&mut self, now: Timestamp) {
+        self.rest_until = self.rest_until.map(|at| at.min(now));
+    }
+
     pub(super) fn condition(&self) -> Condition {
         match &self.fault {
             _ if self.paused => Condition::Paused,
@@ -349,6 +366,53 @@ mod tests {
         assert_eq!(granted(&gauge.take(Call::Describe, 9, NOW)), 1);
         assert_eq!(granted(&gauge.take(Call::Describe, 9, NOW)), 0);
         assert_eq!(granted(&gauge.take(Call::Create, 9, NOW)), 1);
+    }
+
+    #[test]
+    fn another_width_holds_at_once_for_a_line_that_works_and_only_by_success_for_one_that_has_shrunk() {
+        let mut gauge = Gauge::new(4);
+        assert_eq!(granted(&gauge.take(Call::Create, 9, NOW)), 4);
+        gauge.set_most(2);
+        gauge.in_flight -= 2;
+        assert_eq!(
+            gauge.take(Call::Create, 9, NOW),
+            Room::None,
+            "two are still there"
+        );
+        gauge.set_most(6);
+        assert_eq!(granted(&gauge.take(Call::Create, 9, NOW)), 4);
+        assert!(gauge.flows());
+
+        for width in [1, 4] {
+            let mut gauge = Gauge::new(width);
+            assert!(call(&mut gauge, Call::Create, &fault(), NOW));
+            gauge.set_most(9);
+            let Room::Until(at) = gauge.take(Call::Create, 9, NOW) else {
+                panic!("no rest")
+            };
+            assert_eq!(
+                granted(&gauge.take(Call::Create, 9, at)),
+                1,
+                "a probe, from {width}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rest_that_is_ended_lets_one_probe_go_and_the_intervals_grow_on() {
+        let mut gauge = Gauge::new(16);
+        assert!(call(&mut gauge, Call::Create, &fault(), NOW));
+        gauge.end_rest(NOW);
+        assert!(matches!(gauge.condition(), Condition::Blocked(_)));
+        assert_eq!(granted(&gauge.take(Call::Create, 16, NOW)), 1);
+        assert_eq!(gauge.take(Call::Create, 16, NOW), Room::None);
+        let epoch = gauge.epoch;
+        gauge.in_flight = 0;
+        gauge.report(Call::Create, epoch, &fault(), NOW, 1.0);
+        let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else {
+            panic!("no rest")
+        };
+        assert_eq!((at - NOW).num_seconds(), 10);
     }
 
     #[test]

@@ -4,11 +4,12 @@ mod flow;
 
 pub(super) use flow::AHEAD;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Provisioner;
+use super::{Provisioner, Rules};
 use crate::clock::{Stopwatch, Timestamp, after, between};
 use crate::line::Permit;
 use crate::pulse::Beat;
@@ -67,7 +68,7 @@ impl Lane {
         let mut more = false;
         loop {
             let ready = if more {
-                self.provisioner.parts.max_in_flight
+                self.provisioner.rules().max_in_flight
             } else {
                 match stop.run_until_cancelled(self.work()).await {
                     Some(ready) => ready?,
@@ -84,12 +85,13 @@ impl Lane {
                 return Ok(());
             };
             // From here to the steps there is no way out: what is claimed is called.
-            let claim = self.claim(permits.len());
+            let rules = self.provisioner.rules();
+            let claim = self.claim(permits.len(), &rules);
             let claimed = self.beat.during(claim).await?;
             let requests = self.got(claimed);
             more = requests.len() == permits.len();
             for (request, permit) in requests.into_iter().zip(permits) {
-                self.start(request, permit);
+                self.start(request, permit, rules.clone());
             }
         }
     }
@@ -102,7 +104,10 @@ impl Lane {
             // Whatever is committed from here on is seen now or wakes us.
             self.wakes.mark_unchanged();
             let now = parts.clock.now();
-            let work = parts.store.work(self.call, parts.max_in_flight).await?;
+            let work = parts
+                .store
+                .work(self.call, provisioner.rules().max_in_flight)
+                .await?;
             if work.ready > 0 {
                 if work.next_due.is_none_or(|due| due > now) {
                     // The claim need not look for what has come due: nothing has.
@@ -160,7 +165,11 @@ impl Lane {
     }
 
     /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
-    fn claim(&mut self, most: usize) -> impl Future<Output = Result<Claimed, StoreError>> + Send + 'static {
+    fn claim(
+        &mut self,
+        most: usize,
+        rules: &Rules,
+    ) -> impl Future<Output = Result<Claimed, StoreError>> + Send + use<> {
         let (provisioner, call) = (self.provisioner.clone(), self.call);
         let now = provisioner.parts.clock.now();
         let make_ready = self
@@ -171,7 +180,7 @@ impl Lane {
         }
         let terms = Terms {
             now,
-            lease_until: after(now, provisioner.lease()),
+            lease_until: after(now, rules.lease()),
             make_ready,
         };
         async move {
@@ -194,11 +203,11 @@ impl Lane {
     }
 
     /// Starts the step of a claimed request.
-    fn start(&self, request: Request, permit: Permit) {
+    fn start(&self, request: Request, permit: Permit, rules: Arc<Rules>) {
         let provisioner = self.provisioner.clone();
         self.provisioner
             .steps
-            .spawn(async move { provisioner.step(request, permit).await });
+            .spawn(async move { provisioner.step(request, permit, &rules).await });
     }
 
     /// Hands back a claimed request whose call was not made.

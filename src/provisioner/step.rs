@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
-use super::Provisioner;
+use super::{Provisioner, Rules};
 use crate::clock::{Timestamp, after};
 use crate::credential::Token;
 use crate::line::{Permit, Verdict};
@@ -27,13 +27,15 @@ struct Called {
 
 impl Provisioner {
     /// Makes the call, decides, settles.
-    pub(super) async fn step(self, request: Request, permit: Permit) {
+    pub(super) async fn step(self, request: Request, permit: Permit, rules: &Rules) {
         // Its lane saw one a moment ago.
         let Some(token) = self.parts.tokens.current() else {
             return self.hand_back(request).await;
         };
         let span = tracing::info_span!("request", env = %request.env, call = request.call.as_str());
-        self.step_in_span(request, permit, token).instrument(span).await;
+        self.step_in_span(request, permit, token, rules)
+            .instrument(span)
+            .await;
     }
 
     /// Lets a claimed request go whose call was not made: it costs it nothing.
@@ -43,15 +45,15 @@ impl Provisioner {
             .await;
     }
 
-    async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>) {
-        let (meaning, called) = self.call(&request, token).await;
+    async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>, rules: &Rules) {
+        let (meaning, called) = self.call(&request, token, rules).await;
         if let Some(verdict) = Verdict::of(&meaning, called.errcode, &called.errmsg) {
             permit.report(&verdict);
         }
         // The next call may go out while this one is being written down.
         drop(permit);
         let now = self.parts.clock.now();
-        let outcome = self.parts.policy.decide(&request, &meaning, now, fastrand::f64());
+        let outcome = rules.policy.decide(&request, &meaning, now, fastrand::f64());
         let outcome = match (&meaning, self.parts.line.rest_until()) {
             // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
             (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
@@ -61,13 +63,13 @@ impl Provisioner {
     }
 
     /// Makes the call, again with another token where Weixin refuses the one it had.
-    async fn call(&self, request: &Request, mut token: Arc<Token>) -> (Meaning, Called) {
+    async fn call(&self, request: &Request, mut token: Arc<Token>, rules: &Rules) -> (Meaning, Called) {
         let mut attempts = Vec::with_capacity(1);
         loop {
             let at = self.parts.clock.now();
             let reply = match request.call {
-                Call::Create => self.parts.weixin.create(&request.env, &token).await,
-                Call::Describe => self.parts.weixin.describe(&request.env, &token).await,
+                Call::Create => rules.weixin.create(&request.env, &token).await,
+                Call::Describe => rules.weixin.describe(&request.env, &token).await,
             };
             let meaning = reply.meaning();
             let (errcode, errmsg) = (reply.errcode(), reply.errmsg());

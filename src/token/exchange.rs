@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::renewal::{Fetch, Fetched, Had};
-use super::{Component, Trouble, TroubleKind};
+use super::{Component, Source, Trouble, TroubleKind};
 use crate::clock::{Clock, Timestamp, after};
 use crate::credential::Token;
 use crate::outcome::Backoff;
@@ -65,6 +65,12 @@ impl Fetch for Exchange {
         initial: Duration::from_secs(5),
         max: Duration::from_secs(300),
     };
+
+    fn set(&mut self, source: Source) {
+        if let Source::Component(component) = source {
+            self.component = *component;
+        }
+    }
 
     async fn fetch(&mut self, _: Had<'_>) -> Result<Fetched, StoreError> {
         let newest = self.store.newest_ticket().await?;

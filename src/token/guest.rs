@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::renewal::{Fetch, Fetched, Had};
-use super::{Trouble, TroubleKind};
+use super::{Source, Trouble, TroubleKind};
 use crate::clock::Clock;
 use crate::outcome::Backoff;
 use crate::owner::{Owner, OwnerError};
@@ -35,6 +35,12 @@ impl Fetch for Guest {
         initial: Duration::from_secs(1),
         max: Duration::from_secs(60),
     };
+
+    fn set(&mut self, source: Source) {
+        if let Source::Owner(owner) = source {
+            self.owner = owner;
+        }
+    }
 
     async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError> {
         let asked_at = self.clock.now();

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Component, Tokens, TroubleKind};
+use super::{Component, Settings, Source, Tokens, TroubleKind};
 use crate::clock::{Timestamp, after};
 use crate::pulse::Beat;
 use crate::store::{Store, StoreError};
@@ -20,24 +21,34 @@ const OLD: Duration = Duration::from_secs(3600);
 
 pub(super) struct Push {
     tokens: Tokens,
+    settings: watch::Receiver<Settings>,
     component: Component,
     store: Store,
 }
 
 impl Push {
-    pub(super) fn new(tokens: Tokens, component: Component, store: Store) -> Self {
+    pub(super) fn new(
+        tokens: Tokens,
+        settings: watch::Receiver<Settings>,
+        component: Component,
+        store: Store,
+    ) -> Self {
         Self {
             tokens,
+            settings,
             component,
             store,
         }
     }
 
     /// Asks whenever it is due, until `stop`. A ticket that comes meanwhile is seen at the deadline, which it moves.
-    pub(super) async fn run(self, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
+    pub(super) async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
         let mut state = self.tokens.state();
         loop {
             state.mark_unchanged();
+            if let Source::Component(component) = &self.settings.borrow_and_update().source {
+                self.component = (**component).clone();
+            }
             let at = self.due().await?;
             if at <= self.tokens.now() {
                 beat.during(self.ask()).await?;
@@ -50,6 +61,7 @@ impl Push {
                     () = self.tokens.0.clock.sleep_until(at) => false,
                     // The sender lives as long as the tokens, which we hold.
                     _ = state.changed() => false,
+                    _ = self.settings.changed() => false,
                 }
             });
             if stopped.await {

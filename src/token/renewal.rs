@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Duel, Tokens, Trouble, TroubleKind};
+use super::{Duel, Settings, Source, Tokens, Trouble, TroubleKind};
 use crate::clock::{Timestamp, after, between, text};
 use crate::credential::Token;
 use crate::outcome::Backoff;
@@ -27,6 +28,9 @@ const LEAST_WAIT: Duration = Duration::from_secs(5);
 pub(super) trait Fetch {
     /// Between two tries without a live token, where somebody must help.
     const BLOCKED: Backoff;
+
+    /// Goes on by another source of the same kind. (One of another kind would be a mistake, and changes nothing.)
+    fn set(&mut self, source: Source);
 
     /// Gets a token.
     async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError>;
@@ -66,34 +70,47 @@ enum Event {
     Stop,
     Turn,
     Stirred,
+    Set,
 }
 
 pub(super) struct Renewal<F> {
     tokens: Tokens,
+    settings: watch::Receiver<Settings>,
     source: F,
+    /// Whose the tokens are.
+    home: String,
     duel: Duel,
     failures: u32,
-    /// No try before this.
+    /// No try before this, since the last one failed.
     not_before: Option<Timestamp>,
+    /// No try before this, since tokens die young.
+    truce: Option<Timestamp>,
     /// When the token was fetched that has not been rejected yet.
     last_obtained_at: Option<Timestamp>,
 }
 
 impl<F: Fetch> Renewal<F> {
-    pub(super) fn new(tokens: Tokens, source: F) -> Self {
+    pub(super) fn new(tokens: Tokens, settings: watch::Receiver<Settings>, source: F) -> Self {
         let last_obtained_at = tokens.held().map(|token| token.obtained_at);
+        let home = settings.borrow().home.clone();
         Self {
             tokens,
+            settings,
             source,
+            home,
             duel: Duel::default(),
             failures: 0,
             not_before: None,
+            truce: None,
             last_obtained_at,
         }
     }
 
     pub(super) async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
         loop {
+            if self.settings.has_changed().unwrap_or_default() {
+                self.set();
+            }
             self.count_rejection();
             let at = self.next();
             if at <= self.tokens.now() {
@@ -107,11 +124,14 @@ impl<F: Fetch> Renewal<F> {
                     () = self.tokens.0.rejected.notified() => Event::Turn,
                     () = self.tokens.0.clock.sleep_until(at) => Event::Turn,
                     () = self.source.stirred() => Event::Stirred,
+                    // The sender lives as long as the tokens, which we hold.
+                    _ = self.settings.changed() => Event::Set,
                 }
             });
             match event.await {
                 Event::Stop => return Ok(()),
                 Event::Turn => {}
+                Event::Set => self.set(),
                 Event::Stirred => {
                     let trouble = self.tokens.trouble();
                     if self.source.has_news(trouble).await? {
@@ -122,6 +142,22 @@ impl<F: Fetch> Renewal<F> {
         }
     }
 
+    /// Goes on by the settings of now.
+    fn set(&mut self) {
+        let Settings { source, home, .. } = self.settings.borrow_and_update().clone();
+        self.source.set(source);
+        if home != self.home {
+            self.home = home;
+            // Also what a try brought that was under way meanwhile.
+            self.tokens.forget();
+            self.last_obtained_at = None;
+            self.duel = Duel::default();
+            self.truce = None;
+        }
+        self.failures = 0;
+        self.not_before = None;
+    }
+
     /// When the next token is due.
     fn next(&self) -> Timestamp {
         let now = self.tokens.now();
@@ -130,11 +166,12 @@ impl<F: Fetch> Renewal<F> {
             Some(token) => {
                 // A token that lives shorter than renew_before is renewed half-way, not all the time.
                 let life = between(token.obtained_at, token.expires_at);
-                let ahead = self.tokens.0.settings.renew_before.min(life / 2);
+                let ahead = self.settings.borrow().renew_before.min(life / 2);
                 token.expires_at - ahead
             }
         };
-        self.not_before.map_or(due, |not_before| due.max(not_before))
+        let waits = [self.not_before, self.truce];
+        waits.into_iter().flatten().fold(due, Timestamp::max)
     }
 
     /// Where the token was given up by a call: how soon may another be fetched?
@@ -147,8 +184,9 @@ impl<F: Fetch> Renewal<F> {
         };
         let now = self.tokens.now();
         let next = self.duel.blow(obtained_at, now);
-        self.not_before = Some(next).filter(|next| *next > now);
-        if self.not_before.is_some() {
+        self.not_before = None;
+        self.truce = Some(next).filter(|next| *next > now);
+        if self.truce.is_some() {
             let (reason, remedy) = F::duel(self.duel.blows(), &text(next));
             tracing::error!(reason, remedy, "tokens die young");
             self.tokens.complain(Trouble {
@@ -171,6 +209,7 @@ impl<F: Fetch> Renewal<F> {
                 tracing::info!(token.expires_at = %token.expires_at, "a new token");
                 self.failures = 0;
                 self.not_before = None;
+                self.truce = None;
                 self.last_obtained_at = Some(token.obtained_at);
                 self.tokens.publish(token);
             }

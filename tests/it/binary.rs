@@ -13,6 +13,7 @@ mod outside;
 mod power;
 mod proxy;
 mod push;
+mod reload;
 mod replaced;
 mod secrets;
 mod share;

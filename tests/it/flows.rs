@@ -10,6 +10,7 @@ mod order;
 mod others;
 mod plans;
 mod pushed;
+mod reload;
 mod retention;
 mod stop;
 mod ticket;

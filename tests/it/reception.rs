@@ -1,6 +1,7 @@
 //! The receiver of Weixin's push, on a real socket over a real database: what is kept, what is answered, what is refused.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection as _, SqliteConnection};
@@ -8,10 +9,11 @@ use staticstored::callback::Callback;
 use staticstored::clock::{Clock, parse};
 use staticstored::credential::{AesKey, CallbackToken};
 use staticstored::pulse::Pulse;
-use staticstored::reception::{self, LARGEST_PUSH, MOST_CONNECTIONS, Parts};
+use staticstored::reception::{self, LARGEST_PUSH, MOST_CONNECTIONS, Parts, Settings};
 use staticstored::store::{self, Access, Store, StoreError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +32,7 @@ const NOW_SECONDS: i64 = 1_795_435_200;
 struct Door {
     directory: tempfile::TempDir,
     address: SocketAddr,
+    settings: watch::Sender<Arc<Settings>>,
     clock: Clock,
     stop: CancellationToken,
     task: JoinHandle<Result<(), StoreError>>,
@@ -60,14 +63,15 @@ impl Door {
         .await
         .unwrap();
         let clock = Clock::manual(parse(NOW).unwrap());
+        let callback = Callback::new(
+            APPID.to_owned(),
+            CallbackToken::parse(TOKEN).unwrap(),
+            key(1).0,
+            Some(key(2).0),
+        );
+        let settings = watch::Sender::new(Arc::new(Settings::new(PATH.to_owned(), callback)));
         let parts = Parts {
-            path: PATH.to_owned(),
-            callback: Callback::new(
-                APPID.to_owned(),
-                CallbackToken::parse(TOKEN).unwrap(),
-                key(1).0,
-                Some(key(2).0),
-            ),
+            settings: settings.subscribe(),
             store,
             clock: clock.clone(),
         };
@@ -77,6 +81,7 @@ impl Door {
         Self {
             directory,
             address,
+            settings,
             clock,
             stop,
             task,
@@ -405,4 +410,32 @@ async fn a_push_on_its_way_is_kept_and_answered_when_the_receiver_stops() {
     let tickets = door.tickets().await;
     within(door.task).await.unwrap().unwrap();
     assert_eq!(tickets, ["ticket@@@1"]);
+}
+
+#[tokio::test]
+async fn other_settings_hold_for_the_next_push_also_on_a_connection_that_stays() {
+    let door = Door::open().await;
+    let mut stream = connect(door.address).await;
+    let push = |path: &str| {
+        let request = request(path, &weixin().event("authorized"));
+        request.replace("connection: close\r\n", "")
+    };
+    let mut ask = async |path: &str, end: &str| {
+        stream.write_all(push(path).as_bytes()).await.unwrap();
+        let answer = crate::http::answer(&mut stream, end).await;
+        parts(&answer).0
+    };
+    assert_eq!(ask(PATH, "success").await, 200);
+    let callback = Callback::new(
+        APPID.to_owned(),
+        CallbackToken::parse(TOKEN).unwrap(),
+        key(3).0,
+        None,
+    );
+    door.settings
+        .send_replace(Arc::new(Settings::new("/elsewhere".to_owned(), callback)));
+    assert_eq!(ask("/elsewhere", "\n").await, 403, "the key is another one");
+    assert_eq!(ask(PATH, "\r\n\r\n").await, 404, "and so is the path");
+    door.stop.cancel();
+    within(door.task).await.unwrap().unwrap();
 }

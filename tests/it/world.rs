@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::{Connection, Row, SqliteConnection};
 use staticstored::clock::Clock;
 use staticstored::config::Config;
 use staticstored::credential::{AesKey, AppSecret, Bearer, CallbackToken};
-use staticstored::daemon::{self, CallbackSecrets, DaemonError, Secrets};
+use staticstored::daemon::{self, CallbackSecrets, DaemonError, Loaded, Orders, Reloads, Secrets};
 use staticstored::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY, Seal, Target};
 use staticstored::simulator::{Opening, Options, Simulator};
 use staticstored::store;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,8 @@ pub struct World {
     pub directory: tempfile::TempDir,
     pub simulator: Simulator,
     pub clock: Clock,
+    /// What the daemon fetches tokens with.
+    pub appsecret: String,
     /// What its owner of the token wants to see.
     pub bearer: Option<Bearer>,
     /// Of a daemon that receives Weixin's push.
@@ -51,6 +55,9 @@ pub struct World {
 
 struct Running {
     stop: CancellationToken,
+    reloads: Reloads,
+    /// What the next reload reads.
+    next: Arc<Mutex<Option<Loaded>>>,
     task: JoinHandle<Result<(), DaemonError>>,
     /// Its own, where it is to crash.
     runtime: Option<Runtime>,
@@ -76,6 +83,7 @@ impl World {
             directory,
             simulator,
             clock,
+            appsecret: Options::default().appsecret,
             bearer: None,
             callback: None,
             overrides: Vec::new(),
@@ -92,6 +100,7 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
             simulator: self.simulator.clone(),
             clock: self.clock.clone(),
+            appsecret: Options::default().appsecret,
             bearer: None,
             callback: None,
             overrides: Vec::new(),
@@ -180,19 +189,55 @@ impl World {
 
     fn start_on(&mut self, runtime: Option<Runtime>) {
         assert!(self.daemon.is_none(), "one at a time");
-        let (config, clock, stop) = (self.config(), self.clock.clone(), CancellationToken::new());
-        let secrets = Secrets {
-            appsecret: Some(AppSecret::parse(&Options::default().appsecret).unwrap()),
-            bearer: self.bearer.clone(),
-            callback: self.callback.clone(),
+        let (config, secrets) = (self.config(), self.secrets());
+        let (clock, stop) = (self.clock.clone(), CancellationToken::new());
+        let next = Arc::new(Mutex::new(None::<Loaded>));
+        let read = next.clone();
+        let reloads = Reloads::new(move || {
+            read.lock()
+                .unwrap()
+                .take()
+                .ok_or_else(|| "nothing new".to_owned())
+        });
+        let orders = Orders {
+            stop: stop.clone(),
+            reloads: Some(reloads.clone()),
         };
-        let stopped = stop.clone();
-        let run = async move { daemon::run(&config, secrets, clock, stopped).await };
+        let run = async move { daemon::run(&config, secrets, clock, orders).await };
         let task = match &runtime {
             Some(runtime) => runtime.spawn(run),
             None => tokio::spawn(run),
         };
-        self.daemon = Some(Running { stop, task, runtime });
+        self.daemon = Some(Running {
+            stop,
+            reloads,
+            next,
+            task,
+            runtime,
+        });
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            appsecret: Some(AppSecret::parse(&self.appsecret).unwrap()),
+            bearer: self.bearer.clone(),
+            callback: self.callback.clone(),
+        }
+    }
+
+    /// Lets the daemon take on what was set meanwhile; returns the keys that it took on.
+    pub async fn reload(&self) -> Vec<&'static str> {
+        let running = self.daemon.as_ref().expect("a daemon to reload");
+        let (done, taken) = oneshot::channel();
+        *running.next.lock().unwrap() = Some(Loaded {
+            config: self.config(),
+            secrets: self.secrets(),
+            then: Box::new(move |taken| {
+                let _ = done.send(taken.iter().map(|change| change.key).collect());
+            }),
+        });
+        running.reloads.ask();
+        within(taken).await.expect("a reload that is taken on")
     }
 
     /// Ends the daemon where it stands, as a kill does: nothing more is written.

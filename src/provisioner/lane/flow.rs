@@ -2,11 +2,13 @@
 //!
 //! A claim waits for a commit. Were it made only once a permit is free, that permit would stand idle for as long; so
 //! the next rows are claimed while the calls of the last ones are under way. What was claimed and gets no permit,
-//! because the line no longer flows or the daemon stops, is handed back untouched.
+//! because the line no longer flows, the rules have changed or the daemon stops, is handed back untouched.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use super::super::Rules;
 use super::Lane;
 use crate::line::{Condition, Permit};
 use crate::request::Request;
@@ -37,21 +39,29 @@ pub(super) struct Flow<'a> {
     /// Whether the last claim got all that it wanted.
     more: bool,
     condition: watch::Receiver<Condition>,
+    /// Those that all of this is claimed and called by, ...
+    rules: Arc<Rules>,
+    /// ... and whether they have changed.
+    changes: watch::Receiver<Arc<Rules>>,
 }
 
 impl<'a> Flow<'a> {
     pub(super) fn new(lane: &'a mut Lane) -> Self {
         let condition = lane.provisioner.parts.line.condition();
+        let mut changes = lane.provisioner.parts.rules.clone();
+        let rules = changes.borrow_and_update().clone();
         Self {
             lane,
             ahead: VecDeque::new(),
             claiming: None,
             more: true,
             condition,
+            rules,
+            changes,
         }
     }
 
-    /// Runs until there is nothing more to claim, or the line no longer flows, or it is time to stop.
+    /// Runs until there is nothing more to claim, the line no longer flows, the rules change, or it is time to stop.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         while self.flows() {
             self.claim_ahead();
@@ -72,16 +82,19 @@ impl<'a> Flow<'a> {
 
     fn flows(&self) -> bool {
         let parts = &self.lane.provisioner.parts;
-        parts.line.flows(self.lane.call) && parts.tokens.current().is_some() && !self.lane.stop.is_cancelled()
+        parts.line.flows(self.lane.call)
+            && parts.tokens.current().is_some()
+            && !self.changes.has_changed().unwrap_or_default()
+            && !self.lane.stop.is_cancelled()
     }
 
     /// Begins a claim where half of what may be ahead is not.
     fn claim_ahead(&mut self) {
-        let depth = AHEAD * self.lane.provisioner.parts.max_in_flight;
+        let depth = AHEAD * self.rules.max_in_flight;
         let ahead = self.ahead.len();
         if self.more && self.claiming.is_none() && ahead * 2 <= depth {
             let wanted = (depth - ahead).min(MOST_AT_ONCE);
-            self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted))));
+            self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted, &self.rules))));
         }
     }
 
@@ -93,6 +106,8 @@ impl<'a> Flow<'a> {
             claiming,
             more,
             condition,
+            rules,
+            changes,
         } = self;
         let line = &lane.provisioner.parts.line;
         let claimed = async {
@@ -108,13 +123,14 @@ impl<'a> Flow<'a> {
                 () = lane.stop.cancelled() => First::LookAgain,
                 // The sender lives as long as the line.
                 _ = condition.changed() => First::LookAgain,
+                () = until_changed(changes) => First::LookAgain,
             }
         });
         match first.await {
             First::Permits(permits) => {
                 // No more permits than were asked for.
                 let started = ahead.drain(..permits.len()).zip(permits);
-                started.for_each(|(request, permit)| lane.start(request, permit));
+                started.for_each(|(request, permit)| lane.start(request, permit, rules.clone()));
             }
             First::Claimed(claimed) => {
                 let requests = lane.got(claimed?);
@@ -126,5 +142,13 @@ impl<'a> Flow<'a> {
             First::LookAgain => {}
         }
         Ok(())
+    }
+}
+
+/// Returns when the rules are not those that were read last, however often it is asked.
+async fn until_changed(changes: &watch::Receiver<Arc<Rules>>) {
+    // Waiting marks what has come as seen; on a copy it stays to be seen by whoever asks `flows`.
+    if changes.clone().changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -94,7 +94,7 @@ async fn a_pushed_ticket_becomes_a_token_and_opens_websites_without_any_other_he
         .wait_for("SELECT ticket_received_at IS NOT NULL FROM service", &["1"])
         .await;
     station
-        .wait_for_log("the first push since the start that is encrypted with the current")
+        .wait_for_log("the first push since the start or reload that is encrypted with the current")
         .await;
     station.stop().await;
 }

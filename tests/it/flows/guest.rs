@@ -339,3 +339,33 @@ async fn an_owner_whose_tokens_die_young_one_after_another_is_asked_ever_more_sl
     }
     world.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_new_credential_and_another_owner_are_taken_on_while_it_runs() {
+    let (mut world, owner) = guest(World::by_hand().await).await;
+    owner.say(Answer::of(401, ""));
+    world.bearer = Some(Bearer::parse("old").unwrap());
+    world.start();
+    world.wait_for_service("blocked").await;
+    owner.say(Answer::token(&new_token(&world.simulator).await, 7200));
+    world.bearer = Some(Bearer::parse("new").unwrap());
+    assert_eq!(world.reload().await, Vec::<&str>::new());
+    // The clock stands still.
+    world
+        .wait_for(
+            "SELECT state, token_expires_at IS NOT NULL FROM service",
+            &["running|1"],
+        )
+        .await;
+    let last = owner.calls().pop().unwrap();
+    assert_eq!(last.authorization.as_deref(), Some("Bearer new"));
+
+    let other = Owner::start(Answer::token(&new_token(&world.simulator).await, 3600)).await;
+    world.set("token.url", &other.url);
+    let asked = owner.calls().len();
+    assert_eq!(world.reload().await, ["token.url"]);
+    world.insert("a").await;
+    world.fly(SECOND, UNFINISHED, &["0"]).await;
+    assert_eq!((owner.calls().len(), other.calls().len()), (asked, 1));
+    world.stop().await.unwrap();
+}
