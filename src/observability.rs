@@ -13,8 +13,9 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::config::{self, Environment};
 
-/// The scheduler tells its own life at info ("Uninited"); who names it gets to read that.
-const QUIET: &str = "tokio_cron_scheduler=warn";
+/// The scheduler tells its own life at info ("Uninited"). What the verifier of certificates finds wrong is in our own line,
+/// with what it led to. Who names them gets to read them.
+const QUIET: &str = "tokio_cron_scheduler=warn,rustls_platform_verifier=off";
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +96,14 @@ fn filter(name: &'static str, value: &str) -> Result<EnvFilter, ObservabilityErr
     })
 }
 
-/// What comes later in a filter wins, so a level that names the scheduler is obeyed.
+/// What comes later in a filter wins, so a level that names one of the quiet is obeyed.
 fn configured(log: &config::Log) -> Result<EnvFilter, ObservabilityError> {
-    match log.level.as_str() {
-        level @ ("off" | "error") => filter("log.level", level),
-        level => filter("log.level", &format!("{QUIET},{level}")),
+    let level = log.level.as_str();
+    // Off is off, for the scheduler as well.
+    if level.eq_ignore_ascii_case("off") {
+        return filter("log.level", level);
     }
+    filter("log.level", &format!("{QUIET},{level}"))
 }
 
 /// Whether standard error is the journal: systemd says which file that would be (systemd.exec(5), `$JOURNAL_STREAM`).

@@ -21,7 +21,7 @@ mkdir -p "$stage"/usr/{bin,lib/systemd,lib/sysusers.d} "$stage"/etc
 cp -a /usr/lib/systemd/system "$stage/usr/lib/systemd/"
 ln -s usr/lib "$stage/lib"
 ln -s usr/bin "$stage/bin"
-for program in staticstored; do install -m 755 /dev/null "$stage/usr/bin/$program"; done
+for program in staticstored kill; do install -m 755 /dev/null "$stage/usr/bin/$program"; done
 install -m 644 "deploy/$unit" "$stage/usr/lib/systemd/system/$unit"
 install -m 644 deploy/staticstored.sysusers "$stage/usr/lib/sysusers.d/staticstored.conf"
 
