@@ -38,7 +38,7 @@ check() {
     else
         failed=$((failed + 1))
         echo "NOT OK  $what"
-        printf '%s\n' "$output" | tail -n 20 | sed 's/^/        | /'
+        { printf '%s\n' "$output" | tail -n 20; guest journalctl --lines=10 --no-pager --output=cat; } | sed 's/^/        | /'
     fi
 }
 
