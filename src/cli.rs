@@ -172,7 +172,7 @@ pub async fn run(command: Command, session: &mut Session) -> anyhow::Result<()> 
 #[must_use]
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let means = |cause: &(dyn std::error::Error + 'static)| {
-        if cause.is::<ConfigError>() || cause.is::<Misconfigured>() {
+        if cause.is::<ConfigError>() || cause.is::<Misconfigured>() || cause.is::<secret::Withheld>() {
             return Some(MISCONFIGURED);
         }
         match cause.downcast_ref() {

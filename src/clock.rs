@@ -16,6 +16,9 @@ pub type Timestamp = DateTime<Utc>;
 /// machine was suspended or its time was set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// A clock that goes back by less is being adjusted, not set.
+pub const SET_BACK: Duration = Duration::from_secs(2);
+
 /// Writes a moment as the database holds it: `2026-11-23T16:25:07.123Z`, 24 characters, sortable.
 #[must_use]
 pub fn text(at: Timestamp) -> String {
@@ -92,19 +95,28 @@ impl Clock {
         }
     }
 
-    /// Returns once the clock shows `at` or later.
+    /// Returns once the clock shows `at` or later, or was set back meanwhile: then `at` may be as far away as that, and whoever
+    /// waits has to look again.
     pub async fn sleep_until(&self, at: Timestamp) {
+        let mut seen = self.now();
         match &self.0 {
             Inner::System => loop {
-                let left = between(self.now(), at);
-                if left.is_zero() {
+                let now = self.now();
+                let left = between(now, at);
+                if left.is_zero() || between(now, seen) >= SET_BACK {
                     return;
                 }
+                seen = now;
                 tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
             },
             Inner::Manual(time) => {
+                let ends = |now: &Timestamp| {
+                    let back = between(*now, seen) >= SET_BACK;
+                    seen = *now;
+                    *now >= at || back
+                };
                 // The sender lives as long as `self` does, so this ends only with the time.
-                let _ = time.subscribe().wait_for(|now| *now >= at).await;
+                let _ = time.subscribe().wait_for(ends).await;
             }
         }
     }
@@ -159,6 +171,18 @@ mod tests {
         clock.advance(Duration::from_secs(59));
         assert!(poll_once(sleeper.as_mut()).await.is_none());
         clock.advance(Duration::from_secs(1));
+        sleeper.await;
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_is_woken_when_the_clock_is_set_back_but_not_when_it_is_adjusted() {
+        let clock = Clock::manual(at("2026-11-23T12:00:00.000Z"));
+        let sleeper = clock.sleep(Duration::from_secs(60));
+        tokio::pin!(sleeper);
+        assert!(poll_once(sleeper.as_mut()).await.is_none());
+        clock.set(at("2026-11-23T11:59:59.000Z"));
+        assert!(poll_once(sleeper.as_mut()).await.is_none());
+        clock.set(at("2026-11-22T12:00:00.000Z"));
         sleeper.await;
     }
 

@@ -149,14 +149,18 @@ impl Line {
         }
     }
 
+    /// Lets a line that rests probe at once.
+    pub fn end_rest(&self) {
+        let now = self.0.clock.now();
+        self.gauge().end_rest(now);
+        self.tell();
+    }
+
     /// Changes how much the line may carry. What is in flight stays so: a smaller limit holds as permits come back. A line
     /// that rests may probe at once.
     pub fn set_limits(&self, limits: Limits) {
-        let now = self.0.clock.now();
-        let mut gauge = self.gauge();
-        gauge.set_most(limits.max_in_flight);
-        gauge.end_rest(now);
-        drop(gauge);
+        self.gauge().set_most(limits.max_in_flight);
+        self.end_rest();
         self.0.rates.send_modify(|rates| {
             let new = Rates::new(limits);
             for (call, limiter) in new.limiters.into_iter().enumerate() {

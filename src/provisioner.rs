@@ -29,6 +29,9 @@ use crate::weixin::Weixin;
 /// What a lease leaves beyond the calls that a step can make, for the wait for a token and for the commit.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
+/// More than a row waits that met what blocks the whole line: for the probe of another, five minutes away at most.
+const LONGEST_REST: Duration = Duration::from_secs(600);
+
 /// Everything that a step needs.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -61,6 +64,17 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The longest that a row waits for its next call of our own accord; longer only by its `not_before`.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        let confirm = self
+            .policy
+            .confirm
+            .map_or(Duration::ZERO, |confirm| confirm.interval.max);
+        let backoff = self.policy.retry.max.max(confirm);
+        backoff.max(LONGEST_REST).max(self.lease())
+    }
+
     /// How long a claim holds: while its row waits for those that were claimed before it, and for its own calls.
     fn lease(&self) -> Duration {
         self.request_timeout * (lane::AHEAD as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN

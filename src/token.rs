@@ -115,6 +115,8 @@ struct Shared {
     state: watch::Sender<TokenState>,
     /// Somebody rejected the current token.
     rejected: Notify,
+    /// The clock was set back.
+    set_back: Notify,
     /// Nobody fetches tokens any more.
     ended: CancellationToken,
 }
@@ -140,6 +142,7 @@ impl Tokens {
             clock,
             state,
             rejected: Notify::new(),
+            set_back: Notify::new(),
             ended: CancellationToken::new(),
         }))
     }
@@ -151,6 +154,11 @@ impl Tokens {
         if self.0.settings.send_replace(settings).home != home {
             self.forget();
         }
+    }
+
+    /// Ends every wait between two tries, since the clock that they were measured by was set back.
+    pub fn end_wait(&self) {
+        self.0.set_back.notify_one();
     }
 
     /// The token to call with; `None` while there is none.

@@ -1,5 +1,6 @@
 //! The secrets that the configuration names by file: there, whole, and closed to everybody else.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -15,6 +16,11 @@ use crate::daemon::{CallbackSecrets, Secrets};
 const OTHERS: u32 = 0o007;
 /// Where systemd puts credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "/run/credentials";
+
+/// systemd's copy of a secret is for the service's main process alone, not for the commands of `ExecReload=`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Withheld(String);
 
 /// Reads all the secrets that the configuration needs, and no other.
 ///
@@ -109,8 +115,14 @@ pub(super) fn previous_aes_key(config: &Callback) -> anyhow::Result<Option<AesKe
 
 /// The text of a file that is closed to everybody else; wiped when it is dropped.
 fn text(file: &Path, name: &str) -> anyhow::Result<Zeroizing<String>> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Misconfigured(format!("{name} cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let complaint = format!("{name} cannot be read: {error}");
+        if error.kind() == ErrorKind::PermissionDenied && file.starts_with(CREDENTIALS) {
+            anyhow::Error::from(Withheld(complaint))
+        } else {
+            Misconfigured(complaint).into()
+        }
+    })?;
     let text = Zeroizing::new(text);
     ours_alone(file)?;
     if text.trim().is_empty() {

@@ -100,6 +100,12 @@ impl Dials {
         }
     }
 
+    /// The clock was set back: what rests until a time that the old one gave is tried at once.
+    pub(super) fn set_back(&self) {
+        self.line.end_rest();
+        self.tokens.end_wait();
+    }
+
     /// How long a call may take.
     pub(super) fn request_timeout(&self) -> Duration {
         self.rules.borrow().request_timeout

@@ -140,8 +140,7 @@ impl Loops {
         let (watch, wakes) = Watch::new(store::connect(path, Access::Read).await?, path);
         let reporter = Reporter::new(
             parts.store.clone(),
-            dials.line.clone(),
-            dials.tokens.clone(),
+            dials.clone(),
             parts.clock.clone(),
             identity,
             notice,

@@ -6,11 +6,12 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, Stopwatch};
-use crate::line::{Condition, Line};
+use super::dials::Dials;
+use crate::clock::{Clock, SET_BACK, Stopwatch, Timestamp, after, between, text};
+use crate::line::Condition;
 use crate::pulse::{Beat, Pulse};
 use crate::store::{Identity, Store, StoreError, Vitals};
-use crate::token::{Tokens, Trouble, TroubleKind};
+use crate::token::{Trouble, TroubleKind};
 use crate::wake::Wakes;
 
 /// How often `heartbeat_at` is written.
@@ -34,8 +35,7 @@ pub(super) fn notify(states: &[NotifyState<'_>]) {
 #[derive(Clone)]
 pub(super) struct Reporter {
     store: Store,
-    line: Line,
-    tokens: Tokens,
+    dials: Dials,
     clock: Clock,
     identity: Identity,
     /// What is to be said of the last reload, for systemd.
@@ -45,16 +45,14 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(
         store: Store,
-        line: Line,
-        tokens: Tokens,
+        dials: Dials,
         clock: Clock,
         identity: Identity,
         notice: watch::Receiver<Option<String>>,
     ) -> Self {
         Self {
             store,
-            line,
-            tokens,
+            dials,
             clock,
             identity,
             notice,
@@ -77,14 +75,19 @@ impl Reporter {
     }
 
     async fn report(&self, beat: Beat) -> Result<(), StoreError> {
-        let mut condition = self.line.condition();
-        let mut token = self.tokens.state();
+        let mut condition = self.dials.line.condition();
+        let mut token = self.dials.tokens.state();
         let mut notice = self.notice.clone();
         let mut tally = Tally::default();
+        let mut seen = self.store.last_heartbeat().await?;
         loop {
             condition.mark_unchanged();
             token.mark_unchanged();
             let vitals = self.vitals();
+            if let Some(seen) = seen.replace(vitals.heartbeat_at) {
+                beat.during(self.look_at_the_clock(seen, vitals.heartbeat_at))
+                    .await?;
+            }
             let of_reload = notice.borrow_and_update().clone();
             tell(&vitals, tally.read(&self.store).await?, of_reload.as_deref());
             beat.during(self.store.set_vitals(vitals)).await?;
@@ -101,6 +104,24 @@ impl Reporter {
         }
     }
 
+    /// A clock that was set back would let rows wait for times that the old one gave.
+    async fn look_at_the_clock(&self, seen: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let back = between(now, seen);
+        if back < SET_BACK {
+            return Ok(());
+        }
+        self.dials.set_back();
+        let longest = self.dials.rules.borrow().longest_wait();
+        let hastened = self.store.hasten(now, after(now, longest)).await?;
+        tracing::warn!(
+            seconds = back.as_secs(),
+            before = text(seen),
+            hastened,
+            "the clock was set back; what would wait for its old time is tried within the longest wait"
+        );
+        Ok(())
+    }
+
     async fn obey(&self, mut wakes: Wakes, beat: Beat) -> Result<(), StoreError> {
         // The watch ends only with the daemon.
         while beat.during(wakes.changed()).await.is_ok() {
@@ -113,7 +134,7 @@ impl Reporter {
 
     /// Obeys `service.paused`.
     pub(super) async fn look_at_paused(&self) -> Result<(), StoreError> {
-        self.line.set_paused(self.store.paused().await?);
+        self.dials.line.set_paused(self.store.paused().await?);
         Ok(())
     }
 
@@ -130,10 +151,10 @@ impl Reporter {
     }
 
     fn vitals(&self) -> Vitals {
-        let state = self.tokens.state().borrow().clone();
-        let live = self.tokens.current();
+        let state = self.dials.tokens.state().borrow().clone();
+        let live = self.dials.tokens.current();
         let (word, why) = explain(
-            &self.line.condition().borrow(),
+            &self.dials.line.condition().borrow(),
             live.is_some(),
             state.trouble.as_ref(),
         );

@@ -5,6 +5,7 @@
 //! other claim it changes nothing.
 
 mod claim;
+mod hasten;
 mod held;
 mod settle;
 
@@ -13,6 +14,7 @@ use crate::outcome::Outcome;
 use crate::request::{Call, Env, Request};
 
 pub(super) use claim::{claim, release};
+pub(super) use hasten::hasten;
 pub(super) use held::Held;
 pub(super) use settle::settle;
 
@@ -145,6 +147,17 @@ impl Store {
     pub async fn release(&self) -> Result<u64, StoreError> {
         self.writer
             .write(|done| Order::Change(Change::Release, done))
+            .await
+    }
+
+    /// After the clock was set back: lets no row wait for its next call beyond `latest`, but for its own `not_before`.
+    /// Returns how many would have.
+    ///
+    /// # Errors
+    /// When the writer has ended.
+    pub async fn hasten(&self, now: Timestamp, latest: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(|done| Order::Change(Change::Hasten { now, latest }, done))
             .await
     }
 

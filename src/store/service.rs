@@ -90,6 +90,17 @@ impl Store {
             .map(|_| ())
     }
 
+    /// The last sign of life, also of an earlier process.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn last_heartbeat(&self) -> Result<Option<Timestamp>, StoreError> {
+        let at = sqlx::query_scalar!("SELECT heartbeat_at FROM service WHERE id = 1")
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(at.as_deref().and_then(parse))
+    }
+
     /// Whether somebody has set `service.paused`.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ pub(super) enum Order {
 pub(super) enum Change {
     Vitals(Box<Vitals>),
     Release,
+    Hasten { now: Timestamp, latest: Timestamp },
     PushAsked(Timestamp),
     ReceiveTicket(Box<PushedTicket>),
     PruneTickets,

@@ -36,6 +36,11 @@ impl Duel {
         }
     }
 
+    /// The end of the longest wait, if that began now.
+    pub(super) fn longest(now: Timestamp) -> Timestamp {
+        after(now, SPACING.max)
+    }
+
     /// How many tokens in a row died young.
     pub(super) fn blows(&self) -> u32 {
         self.blows

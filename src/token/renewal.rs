@@ -71,6 +71,7 @@ enum Event {
     Turn,
     Stirred,
     Set,
+    SetBack,
 }
 
 pub(super) struct Renewal<F> {
@@ -122,6 +123,7 @@ impl<F: Fetch> Renewal<F> {
                     biased;
                     () = stop.cancelled() => Event::Stop,
                     () = self.tokens.0.rejected.notified() => Event::Turn,
+                    () = self.tokens.0.set_back.notified() => Event::SetBack,
                     () = self.tokens.0.clock.sleep_until(at) => Event::Turn,
                     () = self.source.stirred() => Event::Stirred,
                     // The sender lives as long as the tokens, which we hold.
@@ -132,6 +134,11 @@ impl<F: Fetch> Renewal<F> {
                 Event::Stop => return Ok(()),
                 Event::Turn => {}
                 Event::Set => self.set(),
+                Event::SetBack => {
+                    self.not_before = None;
+                    let longest = Duel::longest(self.tokens.now());
+                    self.truce = self.truce.map(|truce| truce.min(longest));
+                }
                 Event::Stirred => {
                     let trouble = self.tokens.trouble();
                     if self.source.has_news(trouble).await? {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cancel;
+mod clock;
 mod gives_up;
 mod guest;
 mod line;

@@ -187,6 +187,7 @@ impl Change {
         match self {
             Self::Vitals(vitals) => service::write(connection, vitals).await,
             Self::Release => queue::release(connection).await,
+            Self::Hasten { now, latest } => queue::hasten(connection, *now, *latest).await,
             Self::PushAsked(at) => service::push_asked(connection, *at).await,
             Self::ReceiveTicket(pushed) => tickets::receive(connection, pushed).await,
             Self::PruneTickets => tickets::prune(connection).await,
