@@ -53,7 +53,7 @@ fn secrets(config: &Config) -> Finding {
     match secret::all(config) {
         Ok(_) => Ok("each that is named can be used".to_owned()),
         Err(error) if error.is::<secret::Withheld>() => {
-            Ok("systemd's copies of the last start, which the service alone may read".to_owned())
+            Ok("systemd's copies, which the service alone may read".to_owned())
         }
         Err(error) => Err(error),
     }
