@@ -10,6 +10,7 @@ mod guard;
 mod housekeeping;
 mod place;
 mod queue;
+mod reader;
 mod service;
 mod tickets;
 mod writer;
@@ -20,9 +21,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection, SqliteConnection};
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +30,7 @@ pub use error::StoreError;
 pub use guard::Guard;
 use place::Place;
 pub use queue::{Attempt, Claimed, Settlement, Terms, Work};
+use reader::Readers;
 pub use service::{Identity, Vitals};
 pub use tickets::{NewestTicket, PushedTicket};
 use writer::Writer;
@@ -139,7 +139,7 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreErr
 pub struct Store {
     path: PathBuf,
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Store {
@@ -163,7 +163,7 @@ impl Store {
         Ok(Self {
             path: path.to_owned(),
             writer,
-            readers,
+            readers: Readers::new(readers),
         })
     }
 

@@ -23,6 +23,9 @@ const BUSY_ROUNDS: u32 = 4;
 /// How many looks of a round find a commit where they come close together.
 const BUSY_LOOKS: u32 = 3;
 const REST: Duration = Duration::from_millis(50);
+/// A disk that fails to be read may be better in a moment; after so many failures in a row, the daemon is started anew.
+const MOST_FAILURES: u32 = 100;
+const AFTER_A_FAILURE: Duration = Duration::from_millis(200);
 /// When the truth is asked for again after a hint. All of these, also after one that found something: that may have been
 /// another commit than the one that gave the hint.
 const AGAIN: [Duration; 20] = {
@@ -48,6 +51,8 @@ pub struct Watch {
     watcher: Option<notify::RecommendedWatcher>,
     wakes: watch::Sender<u64>,
     version: i64,
+    /// In a row.
+    failures: u32,
 }
 
 impl Watch {
@@ -65,6 +70,7 @@ impl Watch {
             watcher: None,
             wakes,
             version: 0,
+            failures: 0,
         };
         match watcher {
             Ok(watcher) => watch.watcher = Some(watcher),
@@ -128,9 +134,20 @@ impl Watch {
 
     /// Whether something was committed since the last look.
     async fn look(&mut self) -> Result<bool, sqlx::Error> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut self.connection)
-            .await?;
+        let version = sqlx::query_scalar::<_, i64>("PRAGMA data_version");
+        let version = match version.fetch_one(&mut self.connection).await {
+            Ok(version) => version,
+            Err(error) if self.failures < MOST_FAILURES => {
+                if self.failures == 0 {
+                    tracing::warn!(%error, "commits cannot be noticed; trying again");
+                }
+                self.failures += 1;
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.failures = 0;
         let changed = version != self.version;
         if changed {
             self.version = version;

@@ -17,12 +17,16 @@ impl Store {
     pub async fn prune_attempts(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
         let cutoff = text(cutoff);
         // By id, which is the order in which they were written: no index on `at` is needed.
-        let rows = sqlx::query!(
-            r#"SELECT id AS "id!", at FROM attempt ORDER BY id LIMIT ?1"#,
-            PIECE
-        )
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = self
+            .readers
+            .read(|pool| {
+                sqlx::query!(
+                    r#"SELECT id AS "id!", at FROM attempt ORDER BY id LIMIT ?1"#,
+                    PIECE
+                )
+                .fetch_all(pool)
+            })
+            .await?;
         let old: Vec<i64> = rows
             .into_iter()
             .filter(|row| row.at < cutoff)
@@ -43,14 +47,18 @@ impl Store {
     /// When the database can't be read, or the writer has ended.
     pub async fn prune_status(&self, cutoff: Timestamp, after: &str) -> Result<Option<String>, StoreError> {
         let cutoff = text(cutoff);
-        let old = sqlx::query_scalar!(
-            "SELECT env FROM status WHERE env > ?1 AND finished_at < ?2 ORDER BY env LIMIT ?3",
-            after,
-            cutoff,
-            PIECE
-        )
-        .fetch_all(&self.readers)
-        .await?;
+        let old = self
+            .readers
+            .read(|pool| {
+                sqlx::query_scalar!(
+                    "SELECT env FROM status WHERE env > ?1 AND finished_at < ?2 ORDER BY env LIMIT ?3",
+                    after,
+                    cutoff,
+                    PIECE
+                )
+                .fetch_all(pool)
+            })
+            .await?;
         let last = old.last().cloned();
         if last.is_some() {
             self.writer

@@ -167,18 +167,22 @@ impl Store {
     /// When the database can't be read.
     pub async fn work(&self, call: Call, most: usize) -> Result<Work, StoreError> {
         let (call, most) = (call.as_str(), i64::try_from(most).unwrap_or(i64::MAX));
-        let row = sqlx::query!(
-            r#"SELECT (SELECT count(*) FROM (SELECT 1 FROM queue
+        let row = self
+            .readers
+            .read(|pool| {
+                sqlx::query!(
+                    r#"SELECT (SELECT count(*) FROM (SELECT 1 FROM queue
                                               WHERE claim IS NULL AND due_at IS NULL AND call = ?1
                                               LIMIT ?2)) AS "ready!: i64",
                       (SELECT min(due_at) FROM queue
                         WHERE claim IS NULL AND due_at IS NOT NULL) AS "waiting: String",
                       (SELECT min(due_at) FROM queue WHERE claim IS NOT NULL) AS "lease: String""#,
-            call,
-            most
-        )
-        .fetch_one(&self.readers)
-        .await?;
+                    call,
+                    most
+                )
+                .fetch_one(pool)
+            })
+            .await?;
         let next_due = row.waiting.into_iter().chain(row.lease).min();
         Ok(Work {
             ready: usize::try_from(row.ready).unwrap_or(0),

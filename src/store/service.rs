@@ -95,8 +95,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn last_heartbeat(&self) -> Result<Option<Timestamp>, StoreError> {
-        let at = sqlx::query_scalar!("SELECT heartbeat_at FROM service WHERE id = 1")
-            .fetch_one(&self.readers)
+        let at = self
+            .readers
+            .read(|pool| sqlx::query_scalar!("SELECT heartbeat_at FROM service WHERE id = 1").fetch_one(pool))
             .await?;
         Ok(at.as_deref().and_then(parse))
     }
@@ -106,8 +107,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn paused(&self) -> Result<bool, StoreError> {
-        let paused = sqlx::query_scalar!("SELECT paused FROM service WHERE id = 1")
-            .fetch_one(&self.readers)
+        let paused = self
+            .readers
+            .read(|pool| sqlx::query_scalar!("SELECT paused FROM service WHERE id = 1").fetch_one(pool))
             .await?;
         Ok(paused != 0)
     }
@@ -117,8 +119,11 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn push_asked_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let at = sqlx::query_scalar!("SELECT push_asked_at FROM service WHERE id = 1")
-            .fetch_one(&self.readers)
+        let at = self
+            .readers
+            .read(|pool| {
+                sqlx::query_scalar!("SELECT push_asked_at FROM service WHERE id = 1").fetch_one(pool)
+            })
             .await?;
         Ok(at.as_deref().and_then(parse))
     }
@@ -139,8 +144,12 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn tally(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows = sqlx::query!(r#"SELECT state, count(*) AS "n!: i64" FROM status GROUP BY state"#)
-            .fetch_all(&self.readers)
+        let rows = self
+            .readers
+            .read(|pool| {
+                sqlx::query!(r#"SELECT state, count(*) AS "n!: i64" FROM status GROUP BY state"#)
+                    .fetch_all(pool)
+            })
             .await?;
         Ok(rows
             .into_iter()

@@ -69,8 +69,11 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn ticket_created_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let at = sqlx::query_scalar!("SELECT ticket_created_at FROM service WHERE id = 1")
-            .fetch_one(&self.readers)
+        let at = self
+            .readers
+            .read(|pool| {
+                sqlx::query_scalar!("SELECT ticket_created_at FROM service WHERE id = 1").fetch_one(pool)
+            })
             .await?;
         Ok(at.as_deref().and_then(parse))
     }
@@ -80,11 +83,14 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn newest_ticket(&self) -> Result<Option<NewestTicket>, StoreError> {
-        let row = sqlx::query!(
+        let row = self
+            .readers
+            .read(|pool| {
+                sqlx::query!(
             r#"SELECT id AS "id!", component_verify_ticket, received_at FROM ticket ORDER BY id DESC LIMIT 1"#
-        )
-        .fetch_optional(&self.readers)
-        .await?;
+        ).fetch_optional(pool)
+            })
+            .await?;
         // What the schema lets through, parse does.
         Ok(row.and_then(|row| {
             let ticket = Ticket::parse(&row.component_verify_ticket).ok()?;

@@ -64,3 +64,10 @@ async fn a_checkpoint_that_fails_is_left_to_the_next() {
     through("queue.db", "fdatasync:error=EIO:when=1..3", said).await;
     through("queue.db", "pwrite64:error=EIO:when=2+5", said).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_fail_are_tried_again() {
+    let said = "the database cannot be read; trying again";
+    // (Of EIO, which SQLite takes for a file system that is corrupt, the daemon ends: systemd starts it anew.)
+    through("queue.db-wal", "pread64:error=ENOMEM:when=12..16", said).await;
+}
