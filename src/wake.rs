@@ -134,8 +134,8 @@ impl Watch {
 
     /// Whether something was committed since the last look.
     async fn look(&mut self) -> Result<bool, sqlx::Error> {
-        let version = sqlx::query_scalar::<_, i64>("PRAGMA data_version");
-        let version = match version.fetch_one(&mut self.connection).await {
+        let version = sqlx::query_scalar("PRAGMA data_version");
+        let version: i64 = match version.fetch_one(&mut self.connection).await {
             Ok(version) => version,
             Err(error) if self.failures < MOST_FAILURES => {
                 if self.failures == 0 {
