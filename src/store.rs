@@ -42,6 +42,9 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// How long a statement waits for another program's lock before it is tried anew.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The -wal file is cut to this when it is begun anew, bytes: a reader that stays for long can let it grow to any size.
+pub const LARGEST_WAL: u64 = 16 * 1024 * 1024;
+
 /// The mode of the files that are shared: owner and group may read and write, for the programs that insert requests are
 /// in the directory's group. SQLite gives its -wal and -shm files the database's own mode.
 const MODE: u32 = 0o660;
@@ -77,6 +80,7 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
         .create_if_missing(access == Access::Create)
         .read_only(access == Access::Read)
         .pragma("cache_size", "-2000")
+        .pragma("journal_size_limit", LARGEST_WAL.to_string())
         // A ticket that is pruned is gone from the file too. (FAST: where that costs no more writing.)
         .pragma("secure_delete", "FAST")
         .foreign_keys(false)

@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 use staticstored::simulator::Endpoint;
 use staticstored::store;
 
+use super::feeders::python;
+use super::watchdog::{holding, let_go};
 use super::{Station, private};
+use crate::programs::there;
 use crate::world::{QUICK, within};
 
 /// A small file system (it must hold a -wal file of 4 MiB, which SQLite lets grow to that size) of its own over a directory, gone when it is dropped.
@@ -176,4 +179,51 @@ async fn a_database_that_cannot_be_written_for_a_while_is_waited_for_and_nothing
     }
     station.wait_for_log("the database can be written again").await;
     all_online(&mut station, 500).await;
+}
+
+/// Holds a snapshot, and fills the -wal file with more than it may keep.
+const STUCK_READER: &str = "
+import sqlite3, sys
+reader, writer = (sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30) for _ in range(2))
+reader.execute('BEGIN')
+reader.execute('SELECT count(*) FROM queue').fetchall()
+for _ in range(int(sys.argv[2])):
+    writer.execute(\"INSERT INTO attempt (env, at, call, errmsg, latency_ms, outcome) \"
+                   \"VALUES ('other', '2026-11-23T16:25:07.123Z', 'create', printf('%.*c', 1000000, 'x'), 1, 'retry')\")
+writer.close()
+print('held', flush=True)
+sys.stdin.read()
+";
+
+#[tokio::test]
+async fn a_wal_that_a_stuck_reader_let_grow_is_cut_once_the_reader_is_gone() {
+    if !there("python3") {
+        return;
+    }
+    let mut station = Station::new().await;
+    station.started().await;
+    let mut reader = python(STUCK_READER);
+    let megabytes = store::LARGEST_WAL / 1_000_000 + 5;
+    reader.arg(station.world.database()).arg(megabytes.to_string());
+    let reader = holding(reader);
+    let wal = station.path("queue.db-wal");
+    let size = || std::fs::metadata(&wal).unwrap().len();
+    // It goes on all the same.
+    station.insert_many(50).await;
+    let online = "SELECT count(*) FROM status WHERE state = 'online'";
+    station.world.wait_for(online, &["50"]).await;
+    assert!(size() > store::LARGEST_WAL, "{}", size());
+    let_go(reader).await;
+    for round in 0.. {
+        station.world.insert(&format!("later-{round}")).await;
+        station
+            .world
+            .wait_for_state(&format!("later-{round}"), "online")
+            .await;
+        if size() <= store::LARGEST_WAL {
+            break;
+        }
+        assert!(round < 50, "{} after {round} requests", size());
+    }
+    station.stop().await;
 }

@@ -47,7 +47,7 @@ async fn watched(period: Duration) -> (Station, UnixDatagram) {
 }
 
 /// Starts a program that says `held` and goes on until its standard input is closed.
-fn holding(mut program: Command) -> Child {
+pub(super) fn holding(mut program: Command) -> Child {
     let mut child = program
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -59,7 +59,7 @@ fn holding(mut program: Command) -> Child {
     child
 }
 
-async fn let_go(mut child: Child) {
+pub(super) async fn let_go(mut child: Child) {
     drop(child.stdin.take());
     assert!(super::ended(&mut child).await.success());
 }
