@@ -91,6 +91,10 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
     );
     let tickets = include_str!("../../../src/store/tickets.rs");
     let reception = include_str!("../../../src/reception.rs");
+    let watchdog = include_str!("../../../src/daemon/watchdog.rs");
+    let unit = include_str!("../../../deploy/staticstored.service");
+    let store = include_str!("../../../src/store.rs");
+    let clock = include_str!("../../../src/clock.rs");
     for (code, holds, text, said) in [
         (
             push,
@@ -182,6 +186,31 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);",
             ARCHITECTURE,
             "at most 50 ms",
+        ),
+        (
+            watchdog,
+            "HANGS_AFTER: u32 = 2;",
+            ARCHITECTURE,
+            "as long\nas no beat is older than half of it",
+        ),
+        (unit, "\nWatchdogSec=2min\n", OPERATIONS, "(`WatchdogSec=2min`)"),
+        (
+            watchdog,
+            "\"a loop hangs; systemd is to start us anew\"",
+            OPERATIONS,
+            "`a loop hangs; systemd is to start us anew`",
+        ),
+        (
+            store,
+            "LARGEST_WAL: u64 = 16 * 1024 * 1024;",
+            OPERATIONS,
+            "the file is cut to 16 MiB",
+        ),
+        (
+            clock,
+            "SET_BACK: Duration = Duration::from_secs(2);",
+            ARCHITECTURE,
+            "where time went back by 2 s or more",
         ),
         (
             writer,
