@@ -12,6 +12,7 @@ pub mod credential;
 pub mod outcome;
 pub mod pulse;
 pub mod request;
+pub mod transport;
 
 // The adapters; none knows another.
 pub mod callback;

@@ -7,7 +7,6 @@
 
 mod answer;
 
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::credential::{Bearer, Token};
+use crate::transport::{self, Broken, Unread};
 
 /// The largest body that is read, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -128,7 +128,7 @@ impl Owner {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, OwnerError> {
-        request.send().await.map_err(unanswered)
+        request.send().await.map_err(|error| unanswered(error.into()))
     }
 
     async fn read(
@@ -188,27 +188,18 @@ fn client(settings: &Settings) -> reqwest::Result<Client> {
 }
 
 /// Reads a body up to [`LARGEST_BODY`].
-async fn whole(mut response: Response) -> Result<Vec<u8>, OwnerError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(answer::garbled(&format!("it has over {LARGEST_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+async fn whole(response: Response) -> Result<Vec<u8>, OwnerError> {
+    transport::body(response, LARGEST_BODY)
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLarge => answer::garbled(&format!("it has over {LARGEST_BODY} bytes")),
+            Unread::Broken(broken) => unanswered(broken),
+        })
 }
 
-/// Makes a transport error ours: without its URL, with all its causes.
-fn unanswered(error: reqwest::Error) -> OwnerError {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    if error.is_timeout() && !error.is_connect() {
+/// Makes a transport error ours.
+fn unanswered(Broken { text, timed_out, .. }: Broken) -> OwnerError {
+    if timed_out {
         return answer::passes(format!("the owner of the token does not answer in time ({text})"));
     }
     answer::blocked(

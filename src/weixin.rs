@@ -7,7 +7,6 @@ mod answer;
 pub mod errcode;
 mod exchange;
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::{Client, Proxy, Response, Url, redirect};
@@ -19,6 +18,7 @@ pub use exchange::{ExchangeError, Grant};
 use crate::clock::Stopwatch;
 use crate::credential::Token;
 use crate::request::Env;
+use crate::transport::{self, Broken, Unread};
 
 /// The largest body that is read, in bytes. The largest documented answer has some hundred.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -117,7 +117,7 @@ impl Weixin {
                 http_status = Some(response.status().as_u16());
                 read(response).await
             }
-            Err(error) => Err(unanswered(error)),
+            Err(error) => Err(unanswered(error.into())),
         };
         Raw {
             body,
@@ -171,7 +171,7 @@ fn with(url: &Url, token: &Token) -> Url {
 }
 
 /// Reads a body up to [`LARGEST_BODY`], where the status is one that carries an answer.
-async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
+async fn read(response: Response) -> Result<Vec<u8>, CallError> {
     let status = response.status();
     if status.is_redirection() {
         return Err(CallError::Redirect(status.as_u16()));
@@ -179,30 +179,26 @@ async fn read(mut response: Response) -> Result<Vec<u8>, CallError> {
     if status.is_server_error() || status.as_u16() == 429 {
         return Err(CallError::Status(status.as_u16()));
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(CallError::Garbled(format!("a body of over {LARGEST_BODY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    transport::body(response, LARGEST_BODY)
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLarge => CallError::Garbled(format!("a body of over {LARGEST_BODY} bytes")),
+            Unread::Broken(broken) => unanswered(broken),
+        })
 }
 
-/// Makes a transport error ours: without its URL, with all its causes.
-fn unanswered(error: reqwest::Error) -> CallError {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    if error.is_timeout() && !error.is_connect() {
-        text = format!("timed out ({text})");
-    }
-    if error.is_connect() {
+/// Makes a transport error ours.
+fn unanswered(
+    Broken {
+        text,
+        unsent,
+        timed_out,
+    }: Broken,
+) -> CallError {
+    if unsent {
         CallError::Unsent(text)
+    } else if timed_out {
+        CallError::Lost(format!("timed out ({text})"))
     } else {
         CallError::Lost(text)
     }

@@ -3,7 +3,6 @@
 //! No loop is stopped for it, and no call that is under way is touched: whoever uses a setting reads it at the start of its
 //! next step. What the process holds for its life stays, and is told of ([`Config::take_on`]).
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,10 +11,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::dials::{Dials, Plan};
-use super::parts::DaemonError;
 use super::secrets::{CallbackSecrets, Secrets};
 use super::vitals::notify;
 use crate::config::{Change, Changes, Config};
+use crate::transport::with_causes;
 
 /// What is said to systemd until the next reload.
 const REFUSED: &str = "the last reload was refused, the log says why";
@@ -169,16 +168,6 @@ fn tell_of_held(held: &[Change]) -> Option<String> {
         "a restart is needed for {}",
         list(|change| change.key.to_owned())
     ))
-}
-
-fn with_causes(error: &DaemonError) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }
 
 /// Problems come as a list of lines; a line of the log holds them all.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const VOCABULARY: [&str; 5] = ["clock", "credential", "outcome", "pulse", "request"];
+const VOCABULARY: [&str; 6] = ["clock", "credential", "outcome", "pulse", "request", "transport"];
 const ADAPTERS: [&str; 7] = ["callback", "line", "owner", "server", "store", "wake", "weixin"];
 const FLOWS: [&str; 5] = ["housekeeping", "provisioner", "reception", "share", "token"];
 const SERVICE: [&str; 2] = ["config", "daemon"];
