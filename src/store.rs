@@ -8,6 +8,7 @@ pub mod desk;
 mod error;
 mod guard;
 mod housekeeping;
+mod patience;
 mod place;
 mod queue;
 mod reader;

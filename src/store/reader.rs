@@ -1,15 +1,9 @@
 //! Reading: what passes is tried again, as for the writer. A read that fails once must not end the daemon.
 
-use std::time::Duration;
-
 use sqlx::SqlitePool;
 
 use super::StoreError;
-
-/// Between two tries.
-const RETRY: Duration = Duration::from_millis(200);
-/// How many tries pass between two lines in the log.
-const TRIES_PER_WARNING: u32 = 50;
+use super::patience::Patience;
 
 /// The connections that are read on. Clones share them.
 #[derive(Clone, Debug)]
@@ -25,16 +19,14 @@ impl Readers {
     where
         F: Future<Output = sqlx::Result<T>>,
     {
-        let mut tries = 0_u32;
+        let mut patience = Patience::default();
         loop {
             match query(&self.0).await.map_err(StoreError::from) {
                 Err(error) if error.passes() => {
-                    if tries.is_multiple_of(TRIES_PER_WARNING) {
+                    if patience.tells() {
                         tracing::warn!(%error, "the database cannot be read; trying again");
                     }
-                    tries += 1;
-                    // Real time: it is the disk that is waited for.
-                    tokio::time::sleep(RETRY).await;
+                    patience.rest().await;
                 }
                 result => return result,
             }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
+use super::patience::Patience;
 use super::place::Place;
 use super::queue::{ClaimOrder, Claimed, Held, Settlement};
 use super::service::Vitals;
@@ -32,11 +33,6 @@ const SPACING: Duration = Duration::from_millis(5);
 const LEFT_ALONE: u32 = 1;
 /// But no longer than this: what took longer was waiting for somebody else's lock, or for the disk.
 const LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);
-/// Between two tries when the database can't be written for now.
-const RETRY: Duration = Duration::from_millis(200);
-/// How many tries pass between two lines in the log.
-const TRIES_PER_WARNING: u32 = 50;
-
 /// Something to write.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -144,19 +140,18 @@ impl Pen {
 
     /// Tries until it is written or can't be. Somebody's lock or a full disk may last; each try is a turn all the same.
     async fn until_written(&mut self, group: &mut Group, beat: &Beat) -> Result<(), StoreError> {
-        let mut tries = 0_u32;
+        let mut patience = Patience::default();
         loop {
             beat.turn();
             match group.write(self).await {
                 Err(error) if error.passes() => {
-                    if tries.is_multiple_of(TRIES_PER_WARNING) {
+                    if patience.tells() {
                         tracing::warn!(%error, waiting = group.len(), "the database cannot be written; trying again");
                     }
-                    tries += 1;
-                    // Real time: it is the disk that is waited for.
-                    tokio::time::sleep(RETRY).await;
+                    patience.rest().await;
                 }
                 result => {
+                    let tries = patience.tries();
                     if tries > 0 && result.is_ok() {
                         tracing::info!(tries, "the database can be written again");
                     }
