@@ -159,8 +159,6 @@ impl Line {
     /// Changes how much the line may carry. What is in flight stays so: a smaller limit holds as permits come back. A line
     /// that rests may probe at once.
     pub fn set_limits(&self, limits: Limits) {
-        self.gauge().set_most(limits.max_in_flight);
-        self.end_rest();
         self.0.rates.send_modify(|rates| {
             let new = Rates::new(limits);
             for (call, limiter) in new.limiters.into_iter().enumerate() {
@@ -171,7 +169,8 @@ impl Line {
             }
             rates.per_second = new.per_second;
         });
-        self.tell();
+        self.gauge().set_most(limits.max_in_flight);
+        self.end_rest();
     }
 
     /// Stops new calls, or lets them go on.
