@@ -20,6 +20,7 @@ for task in held:
         if ptrace(request, task, None, None) != 0:
             sys.exit(f"thread {task} cannot be held: {os.strerror(ctypes.get_errno())}")
     os.waitpid(task, WALL)
+print("held", flush=True)
 for task in held:
     # Whoever traces a thread has to take note of its end; before that the process is not gone.
     os.waitpid(task, WALL)

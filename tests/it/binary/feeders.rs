@@ -3,6 +3,7 @@
 use crate::programs::there;
 use std::process::Command;
 
+use super::watchdog::{holding, let_go};
 use super::{Station, told};
 
 /// Inserts the environments named on its command line's range, one transaction each, with Python's own timeout (5 s).
@@ -107,18 +108,14 @@ async fn a_lock_that_somebody_holds_for_long_delays_and_loses_nothing() {
         .simulator
         .wait_for_calls(staticstored::simulator::Endpoint::Create, 20);
     crate::world::within(drained).await;
-    let mut command = python(HOLDER);
-    command
-        .arg(station.world.database())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped());
-    let mut holder = command.spawn().unwrap();
+    let mut holder = python(HOLDER);
+    holder.arg(station.world.database());
+    let holder = holding(holder);
     // Twice: the writer goes on trying.
     station
         .wait_for_log("the database cannot be written; trying again")
         .await;
-    drop(holder.stdin.take());
-    assert!(super::ended(&mut holder).await.success());
+    let_go(holder).await;
     station.wait_for_log("the database can be written again").await;
     station
         .world

@@ -14,25 +14,8 @@ const FED: &str = "WATCHDOG=1";
 /// Half of it is more than a busy machine keeps a process waiting for.
 const PERIOD: Duration = Duration::from_secs(4);
 
-/// Stops threads of a process, those whose names begin so, as a debugger does, until its standard input ends.
-const DEBUGGER: &str = "
-import ctypes, os, sys
-SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
-ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-pid, prefix = sys.argv[1:]
-tasks = f'/proc/{pid}/task'
-held = [int(task) for task in os.listdir(tasks) if open(f'{tasks}/{task}/comm').read().startswith(prefix)]
-assert held, 'no such thread'
-for task in held:
-    for request in SEIZE, INTERRUPT:
-        assert ptrace(request, task, None, None) == 0, os.strerror(ctypes.get_errno())
-    os.waitpid(task, WALL)
-print('held', flush=True)
-sys.stdin.read()
-for task in held:
-    ptrace(DETACH, task, None, None)
-";
+/// Stops threads of a process, those whose names begin so, until it is killed.
+const DEBUGGER: &str = include_str!("../../systemd/hold.py");
 
 /// A station whose daemon has a watchdog of this period, and what systemd would hear.
 async fn watched(period: Duration) -> (Station, UnixDatagram) {
@@ -124,7 +107,7 @@ async fn a_loop_that_hangs_is_named_and_feeds_it_no_more() {
     fed(&socket, 1).await;
     let mut debugger = python(DEBUGGER);
     debugger.args([&station.pid().to_string(), "sqlx-sqlite"]);
-    let debugger = holding(debugger);
+    let mut debugger = holding(debugger);
     station
         .wait_for_log("a loop hangs; systemd is to start us anew")
         .await;
@@ -134,7 +117,8 @@ async fn a_loop_that_hangs_is_named_and_feeds_it_no_more() {
     assert!(more.is_err(), "fed although a loop hangs");
     let hangs = |log: &str| log.matches("a loop hangs").count();
     assert_eq!(hangs(&station.log()), 1, "told once: {}", station.log());
-    let_go(debugger).await;
+    debugger.kill().unwrap();
+    debugger.wait().unwrap();
     fed(&socket, 4).await;
     assert!(station.log().contains("the loop turns again"));
     station.stop().await;
