@@ -5,7 +5,7 @@
 //! a plain one: it is asked again. The answer holds the token, so nothing of an answer is shown but what the owner
 //! says in `reason` and `remedy`, and that without any secret of ours that it may quote.
 
-mod answer;
+pub mod answer;
 
 use std::path::PathBuf;
 use std::time::Duration;

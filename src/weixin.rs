@@ -3,16 +3,16 @@
 //! The token travels in the query string and a [`reqwest::Error`] prints its URL, so each error loses its URL at the one
 //! place where it becomes ours (`Weixin::send`).
 
-mod answer;
+pub mod answer;
 pub mod errcode;
-mod exchange;
+pub mod exchange;
 
 use std::time::Duration;
 
 use reqwest::{Client, Proxy, Response, Url, redirect};
 use serde::Serialize;
 
-pub use answer::{Answer, CallError, Found, LONGEST_ERRMSG, Reply};
+pub use answer::{Answer, CallError, Found, LONGEST_ERRMSG, LONGEST_RID, Reply};
 pub use exchange::{ExchangeError, Grant};
 
 use crate::clock::Stopwatch;

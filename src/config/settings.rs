@@ -64,8 +64,8 @@ pub struct Problem {
 impl Problem {
     pub(super) fn new(key: impl Into<String>, complaint: impl Into<String>) -> Self {
         Self {
-            key: key.into(),
-            complaint: complaint.into(),
+            key: escaped(&key.into()),
+            complaint: escaped(&complaint.into()),
         }
     }
 
@@ -99,6 +99,18 @@ impl From<Problem> for ConfigError {
     }
 }
 
+/// Shows what would steer a terminal as it is written in Rust; a key or a variable may have any name.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 fn lines(problems: &[Problem]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -128,7 +140,7 @@ impl Settings {
             .add_source(File::from_str(text, FileFormat::Toml))
             .add_source(environment.source(Some(variables)))
             .build()
-            .map_err(|error| ConfigError::Syntax(without_excerpt(&error.to_string())))?;
+            .map_err(|error| ConfigError::Syntax(escaped(&without_excerpt(&error.to_string()))))?;
         let mut settings = Self {
             given: BTreeMap::new(),
             problems,

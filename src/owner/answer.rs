@@ -27,8 +27,11 @@ struct Lacking {
     remedy: Option<String>,
 }
 
-/// Reads the token of an answer.
-pub(super) fn token(body: &[u8], asked_at: Timestamp) -> Result<Token, OwnerError> {
+/// Reads the token of an answer; `asked_at` is when it was asked for, from which an `expires_in` counts.
+///
+/// # Errors
+/// When it holds none that can be used.
+pub fn token(body: &[u8], asked_at: Timestamp) -> Result<Token, OwnerError> {
     // What can't be read is not shown: it might be a token in a shape that we do not know.
     let lent: Lent = serde_json::from_slice(body).map_err(|_| garbled("it is no such JSON"))?;
     let text = lent.component_access_token.unwrap_or_default();
@@ -65,7 +68,8 @@ fn expiry(expires_in: Option<&Value>, expires_at: Option<&Value>, asked_at: Time
 }
 
 /// What an HTTP status other than 2xx means. The `secrets` are hidden, should the owner quote them.
-pub(super) fn refusal(status: u16, body: &[u8], secrets: &[&str]) -> OwnerError {
+#[must_use]
+pub fn refusal(status: u16, body: &[u8], secrets: &[&str]) -> OwnerError {
     match status {
         503 => lacking(body, secrets),
         300..=399 => blocked(

@@ -11,6 +11,8 @@ use crate::request::Env;
 
 /// The longest errmsg that is kept, in characters.
 pub const LONGEST_ERRMSG: usize = 500;
+/// The longest rid that is one, in characters; Weixin's have 26 (weixin-api.md 2.6).
+pub const LONGEST_RID: usize = 64;
 
 /// What Weixin said.
 #[derive(Clone, Debug)]
@@ -109,7 +111,8 @@ fn rid(errmsg: &str) -> Option<&str> {
         .find(|c: char| !c.is_ascii_hexdigit() && c != '-')
         .unwrap_or(rest.len());
     let rid = &rest[..end];
-    rid.contains(|c: char| c.is_ascii_hexdigit()).then_some(rid)
+    let is_one = rid.len() <= LONGEST_RID && rid.contains(|c: char| c.is_ascii_hexdigit());
+    is_one.then_some(rid)
 }
 
 /// Keeps what can be printed, on one line, up to [`LONGEST_ERRMSG`] characters.
@@ -144,7 +147,10 @@ fn envelope(body: &[u8]) -> Result<Envelope, CallError> {
 }
 
 /// Reads the answer to createstaticstore: an envelope with an errcode (there is nothing else to know success by).
-pub(super) fn create(body: &[u8]) -> Result<Answer, CallError> {
+///
+/// # Errors
+/// When it is no such envelope.
+pub fn create(body: &[u8]) -> Result<Answer, CallError> {
     let envelope = envelope(body)?;
     let errcode = envelope
         .errcode
@@ -153,7 +159,10 @@ pub(super) fn create(body: &[u8]) -> Result<Answer, CallError> {
 }
 
 /// Reads the answer to describestaticstore: with errcode 0, or none but a list, what it found for `env`.
-pub(super) fn describe(body: &[u8], env: &Env) -> Result<Answer, CallError> {
+///
+/// # Errors
+/// When it is no such envelope, or about other environments.
+pub fn describe(body: &[u8], env: &Env) -> Result<Answer, CallError> {
     let envelope = envelope(body)?;
     let list = envelope.data_upper.or(envelope.data);
     let errcode = match (envelope.errcode, &list) {
@@ -322,6 +331,9 @@ mod tests {
         for none in ["", "ok", "rid:", "rid: -", "grid lines"] {
             assert_eq!(rid(none), None, "{none}");
         }
+        let long = format!("rid: {}", "a".repeat(LONGEST_RID + 1));
+        assert_eq!(rid(&long), None);
+        assert_eq!(rid(&long[..long.len() - 1]).unwrap().len(), LONGEST_RID);
     }
 
     #[test]

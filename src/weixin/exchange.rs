@@ -89,22 +89,8 @@ impl Weixin {
             component_appsecret: secret.expose(),
             component_verify_ticket: ticket.expose(),
         };
-        let granted = self
-            .ask(self.exchange.clone(), &body, &[secret.expose(), ticket.expose()])
-            .await?;
-        let life = granted
-            .expires_in
-            .filter(|life| *life > 0)
-            .map(|life| life.min(LONGEST_LIFE));
-        match (granted.component_access_token, life) {
-            (Some(token), Some(life)) if !token.is_empty() => Ok(Grant {
-                component_access_token: token.into(),
-                expires_in: Duration::from_secs(life),
-            }),
-            _ => Err(passes(
-                "the answer has no component_access_token with an expires_in".to_owned(),
-            )),
-        }
+        let answer = self.ask(self.exchange.clone(), &body).await?;
+        grant(&answer, &[secret.expose(), ticket.expose()])
     }
 
     /// Asks Weixin to push a ticket (weixin-api.md 2.5).
@@ -120,29 +106,44 @@ impl Weixin {
             component_appid,
             component_secret: secret.expose(),
         };
-        self.ask(self.start_push.clone(), &body, &[secret.expose()])
-            .await
-            .map(|_| ())
+        let answer = self.ask(self.start_push.clone(), &body).await?;
+        granted(&answer, &[secret.expose()]).map(|_| ())
     }
 
-    async fn ask<B: Serialize>(
-        &self,
-        url: reqwest::Url,
-        body: &B,
-        hide: &[&str],
-    ) -> Result<Granted, ExchangeError> {
-        let body = self
-            .send(url, body)
-            .await
-            .body
-            .map_err(|error| from_transport(&error))?;
-        // What can't be read is not shown: it might be a token in a shape that we do not know.
-        let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|error| passes(format!("the answer could not be read: {}", place(&error))))?;
-        match granted.errcode {
-            None | Some(0) => Ok(granted),
-            Some(code) => Err(refused(code, granted.errmsg.as_deref().unwrap_or_default(), hide)),
-        }
+    async fn ask<B: Serialize>(&self, url: reqwest::Url, body: &B) -> Result<Vec<u8>, ExchangeError> {
+        let answer = self.send(url, body).await.body;
+        answer.map_err(|error| from_transport(&error))
+    }
+}
+
+/// Reads the answer to an exchange. The secrets in `hide` are in no error, should Weixin quote them.
+///
+/// # Errors
+/// When it grants no token.
+pub fn grant(answer: &[u8], hide: &[&str]) -> Result<Grant, ExchangeError> {
+    let granted = granted(answer, hide)?;
+    let life = granted
+        .expires_in
+        .filter(|life| *life > 0)
+        .map(|life| life.min(LONGEST_LIFE));
+    match (granted.component_access_token, life) {
+        (Some(token), Some(life)) if !token.is_empty() => Ok(Grant {
+            component_access_token: token.into(),
+            expires_in: Duration::from_secs(life),
+        }),
+        _ => Err(passes(
+            "the answer has no component_access_token with an expires_in".to_owned(),
+        )),
+    }
+}
+
+fn granted(answer: &[u8], hide: &[&str]) -> Result<Granted, ExchangeError> {
+    // What can't be read is not shown: it might be a token in a shape that we do not know.
+    let granted: Granted = serde_json::from_slice(answer)
+        .map_err(|error| passes(format!("the answer could not be read: {}", place(&error))))?;
+    match granted.errcode {
+        None | Some(0) => Ok(granted),
+        Some(code) => Err(refused(code, granted.errmsg.as_deref().unwrap_or_default(), hide)),
     }
 }
 

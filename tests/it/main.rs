@@ -7,6 +7,7 @@ mod binary;
 mod cli;
 mod docs;
 mod flows;
+mod fuzz;
 mod house;
 mod http;
 mod main_job;
