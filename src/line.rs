@@ -275,3 +275,6 @@ impl Drop for Waiting<'_> {
         self.line.0.room.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

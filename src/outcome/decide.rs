@@ -317,3 +317,6 @@ fn failed(remedy: &str) -> Outcome {
         keep_answer: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
