@@ -8,7 +8,7 @@
 # Without a package deploy/package builds it. Where no such machine can be had it says why and does nothing; that
 # counts as a failure with --required.
 #
-#   ROOTFS=DIR   a minimal Debian 12, made there if it is not there (30 s, 230 MB); default: target/rootfs
+#   ROOTFS=DIR   see rootfs.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -8,9 +8,8 @@
 name=staticstored-test-$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/staticstored-boot.XXXXXX")
 root=$work/root
-# Debian's smallest system with systemd, which package.sh makes as well.
-rootfs=$(realpath -m "${ROOTFS:-target/rootfs}")
-packages=systemd,systemd-sysv,dbus,sqlite3,procps,ca-certificates
+# shellcheck source=tests/systemd/rootfs.sh
+. tests/systemd/rootfs.sh
 nspawn='' leader='' groups=()
 
 # Says why no machine can be had here, if so.
@@ -49,11 +48,7 @@ hierarchies() {
 furnish() {
     mapfile -t groups < <(hierarchies)
     ip -n "$name" link set lo up
-    if [ ! -e "$rootfs/.ready" ]; then
-        rm -rf --one-file-system "$rootfs"
-        mmdebstrap --quiet --variant=minbase --include="$packages" bookworm "$rootfs"
-        touch "$rootfs/.ready"
-    fi
+    make_rootfs
     mkdir "$root" "$work"/{upper,scratch}
     mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$work/upper,workdir=$work/scratch" "$root"
     # nspawn gives the controllers read-only, and MemoryMax= would be ignored in silence.

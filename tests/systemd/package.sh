@@ -3,11 +3,14 @@
 # installed by hand in a root of their own. (What a running service makes of it, boot.sh sees.) Installs nothing on this
 # machine. Needs root.
 #
-#   ROOTFS=DIR   a minimal Debian 12, made there if it is not there (30 s, 230 MB); default: target/rootfs
+#   ROOTFS=DIR   see rootfs.sh
 #
 # shellcheck disable=SC2016 # what stands in single quotes is expanded in the root
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+
+# shellcheck source=tests/systemd/rootfs.sh
+. tests/systemd/rootfs.sh
 
 missing() { echo "missing: $1 (Debian: apt-get install $2)" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "needs root, for a root of its own" >&2; exit 1; }
@@ -39,24 +42,18 @@ absent() { local path; for path in "$@"; do [ ! -e "$path" ] && [ ! -L "$path" ]
 guest() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@" < /dev/null; }
 refused() { local status=$1 seen=0; shift; "$@" || seen=$?; is "$seen" "$status"; }
 
-# A root of its own: changes go to a directory of ours, $ROOTFS stays as it is.
+# A root of its own: changes go to a directory of ours, $rootfs stays as it is.
 fresh_root() {
     umount -R "$root" 2>/dev/null || true
     rm -rf "$work/changes" "$work/overlay"
     mkdir -p "$root" "$work/changes" "$work/overlay"
-    mount -t overlay overlay -o "lowerdir=$ROOTFS,upperdir=$work/changes,workdir=$work/overlay" "$root"
+    mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$work/changes,workdir=$work/overlay" "$root"
     mount -t proc proc "$root/proc"
     cp "$work"/*.deb "$tarball" "$root/root/"
 }
 
-ROOTFS=$(realpath -m "${ROOTFS:-target/rootfs}")
-if [ ! -e "$ROOTFS/.ready" ]; then
-    echo "== a minimal Debian 12 in $ROOTFS"
-    rm -rf --one-file-system "$ROOTFS"
-    mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,sqlite3,procps,ca-certificates \
-        bookworm "$ROOTFS"
-    touch "$ROOTFS/.ready"
-fi
+echo "== a minimal Debian"
+make_rootfs
 
 echo "== deploy/package"
 deploy/package > "$work/built"
