@@ -5,6 +5,7 @@
 //! again until it is written: an outcome is never dropped because the disk was full.
 
 mod group;
+mod rest;
 
 use std::time::Duration;
 
@@ -21,18 +22,12 @@ use super::tickets::PushedTicket;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::pulse::Beat;
 use group::Group;
+use rest::Rest;
 
 /// Orders that wait for the writer.
 const WAITING: usize = 4096;
 /// The most orders in one transaction: it is to stay a matter of milliseconds, for other programs wait for it.
 const LARGEST_GROUP: usize = 256;
-/// Commits begin no closer together than this, but for the first after a pause.
-const SPACING: Duration = Duration::from_millis(5);
-/// After each, the database is left alone for this many times as long as it took: other programs' SQLite asks only now and
-/// then whether it may write, and would hardly ever find it free on a slow disk.
-const LEFT_ALONE: u32 = 1;
-/// But no longer than this: what took longer was waiting for somebody else's lock, or for the disk.
-const LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);
 /// Something to write.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -67,6 +62,7 @@ impl Writer {
             connection,
             place,
             held: Held::default(),
+            locked: Duration::ZERO,
         };
         tasks.spawn(run(pen, inbox, beat));
         Self(orders)
@@ -88,17 +84,19 @@ struct Pen {
     connection: SqliteConnection,
     place: Place,
     held: Held,
+    /// For how long the last transaction kept others from writing.
+    locked: Duration,
 }
 
 async fn run(mut pen: Pen, mut inbox: mpsc::Receiver<Order>, beat: Beat) {
     let mut group = Vec::new();
-    let (mut last, mut spacing) = (Stopwatch::start(), Duration::ZERO);
+    let mut rest = Rest::default();
+    let (mut last, mut alone) = (Stopwatch::start(), Duration::ZERO);
     while beat.during(inbox.recv_many(&mut group, LARGEST_GROUP)).await > 0 {
-        gather(&mut inbox, &mut group, spacing.saturating_sub(last.elapsed())).await;
-        last = Stopwatch::start();
+        gather(&mut inbox, &mut group, alone.saturating_sub(last.elapsed())).await;
         pen.write(std::mem::take(&mut group), &beat).await;
-        let took = last.elapsed();
-        spacing = SPACING.max(took + (took * LEFT_ALONE).min(LONGEST_LEFT_ALONE));
+        last = Stopwatch::start();
+        alone = rest.after(pen.locked, &mut pen.connection).await;
     }
     if let Err(error) = pen.connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use super::{Change, Order, Pen};
-use crate::clock::{Timestamp, between};
+use crate::clock::{Stopwatch, Timestamp, between};
 use crate::store::queue::{self, ClaimOrder, Claimed, Held, Settlement};
 use crate::store::{StoreError, housekeeping, service, tickets};
 
@@ -54,7 +54,10 @@ impl Group {
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut pen.connection)
             .await?;
-        if let Err(error) = self.write_and_commit(pen).await {
+        let watch = Stopwatch::start();
+        let written = self.write_and_commit(pen).await;
+        pen.locked = watch.elapsed();
+        if let Err(error) = written {
             // It fails where there is nothing left to roll back.
             let _ = sqlx::query("ROLLBACK").execute(&mut pen.connection).await;
             self.let_go_of_claims(&mut pen.held);
@@ -78,6 +81,7 @@ impl Group {
             connection,
             place,
             held,
+            ..
         } = pen;
         if !self.settlements.is_empty() {
             queue::settle(connection, &self.settlements).await?;

@@ -21,6 +21,8 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
     let million = include_str!("../../../benches/million.rs");
     let share = include_str!("../../../benches/share.rs");
     let push = include_str!("../../../benches/push.rs");
+    let soak = include_str!("../../../benches/soak.rs");
+    let feeder = include_str!("../../../benches/rig/feeder.rs");
     for (code, holds, said) in [
         (
             drain,
@@ -52,6 +54,13 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
             "| 5,000 GETs of the token",
         ),
         (share, "CLIENTS: u64 = 16;", "16 clients at once"),
+        (
+            soak,
+            "(number(0, 1_000_000) / FEEDERS * FEEDERS, number(1, 100))",
+            "| 1,000,000 environments by the real program",
+        ),
+        (soak, "FEEDERS: u64 = 4;", "while 4 feeders insert"),
+        (soak, "SHARE: f64 = 0.005;", "three calls in a hundred failing"),
     ] {
         assert!(
             code.contains(holds) && PERFORMANCE.contains(said),
@@ -67,6 +76,10 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
     assert!(rig_drain.contains("IN_FLIGHT: u64 = 64;") && PERFORMANCE.contains("64 in flight, three times"));
     let pusher = include_str!("../../../benches/rig/pusher.rs");
     assert!(pusher.contains("CONNECTIONS: usize = 64;"));
+    assert!(
+        feeder.contains("PATIENCE: Duration = Duration::from_secs(1);")
+            && feeder.contains("BATCH: u64 = 40;")
+    );
 }
 
 #[test]
@@ -84,6 +97,7 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
     let lane = include_str!("../../../src/provisioner/lane.rs");
     let wake = include_str!("../../../src/wake.rs");
     let writer = include_str!("../../../src/store/writer.rs");
+    let rest = include_str!("../../../src/store/writer/rest.rs");
     let (push, renewal, guest) = (
         include_str!("../../../src/token/push.rs"),
         include_str!("../../../src/token/renewal.rs"),
@@ -176,14 +190,14 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "up to 256 orders",
         ),
         (
-            writer,
+            rest,
             "SPACING: Duration = Duration::from_millis(5);",
             ARCHITECTURE,
             "at least 5 ms apart",
         ),
         (
-            writer,
-            "LONGEST_LEFT_ALONE: Duration = Duration::from_millis(50);",
+            rest,
+            "LONGEST: Duration = Duration::from_millis(50);",
             ARCHITECTURE,
             "at most 50 ms",
         ),
@@ -213,10 +227,16 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "where time went back by 2 s or more",
         ),
         (
-            writer,
-            "LEFT_ALONE: u32 = 1;",
+            rest,
+            "FOR_NOBODY: u32 = 1;",
             ARCHITECTURE,
-            "left alone for as long as it took",
+            "left alone for as long as it was locked",
+        ),
+        (
+            rest,
+            "FOR_OTHERS: u32 = 3;",
+            ARCHITECTURE,
+            "three times as long while other\nprograms write",
         ),
     ] {
         assert!(code.contains(holds) && text.contains(said), "{holds}: {said}");

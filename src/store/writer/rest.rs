@@ -1,0 +1,70 @@
+//! How long the database is left alone after a commit, so that other programs can write.
+//!
+//! Their SQLite asks for the lock only now and then: 18 times in its first second of waiting, later every 100 ms. So what they
+//! need is not a moment but a share of the time. While nobody else writes, half is left, for whoever may come; while
+//! somebody does, three quarters.
+
+use std::time::Duration;
+
+use sqlx::SqliteConnection;
+
+use crate::clock::Stopwatch;
+
+/// Commits begin no closer together than this, but for the first after a pause.
+const SPACING: Duration = Duration::from_millis(5);
+/// How many times as long as a transaction took the database is left alone after it.
+const FOR_NOBODY: u32 = 1;
+/// The same while other programs write.
+const FOR_OTHERS: u32 = 3;
+/// But no longer than this: what took longer was waiting for the disk.
+const LONGEST: Duration = Duration::from_millis(50);
+/// For how long somebody who wrote is expected to write again.
+const EXPECTED: Duration = Duration::from_secs(2);
+
+/// Who else has written, and when.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// `PRAGMA data_version`: another number once another connection has committed.
+    version: Option<i64>,
+    others: Option<Stopwatch>,
+}
+
+impl Rest {
+    /// What is left to others after a transaction that kept them from writing for `locked`.
+    pub(super) async fn after(&mut self, locked: Duration, connection: &mut SqliteConnection) -> Duration {
+        self.look(connection).await;
+        let others = self.others.is_some_and(|since| since.elapsed() < EXPECTED);
+        alone(locked, others)
+    }
+
+    async fn look(&mut self, connection: &mut SqliteConnection) {
+        let version = sqlx::query_scalar("PRAGMA data_version");
+        // Where even that can't be read, the next transaction says why.
+        let version = version.fetch_one(connection).await.ok();
+        let before = std::mem::replace(&mut self.version, version);
+        if before.is_some() && version.is_some() && before != version {
+            self.others = Some(Stopwatch::start());
+        }
+    }
+}
+
+fn alone(locked: Duration, others: bool) -> Duration {
+    let times = if others { FOR_OTHERS } else { FOR_NOBODY };
+    (locked * times).min(LONGEST).max(SPACING.saturating_sub(locked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn half_of_the_time_is_left_or_three_quarters_where_others_write_up_to_a_bound() {
+        for (locked, for_nobody, for_others) in [(1, 4, 4), (2, 3, 6), (4, 4, 12), (30, 30, 50), (80, 50, 50)]
+        {
+            let left = [alone(locked * MS, false), alone(locked * MS, true)];
+            assert_eq!(left, [for_nobody * MS, for_others * MS], "{locked} ms");
+        }
+    }
+}
