@@ -17,6 +17,7 @@ pub mod bare;
 pub mod daemon;
 pub mod database;
 pub mod drain;
+pub mod feeder;
 pub mod floor;
 pub mod nginx;
 pub mod pusher;

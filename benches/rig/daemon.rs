@@ -13,6 +13,8 @@ use staticstored::clock::Stopwatch;
 
 /// Its `component.appid`.
 pub const APPID: &str = "wx0123456789abcdef";
+/// Its appsecret.
+pub const SECRET: &str = "bench-secret";
 const LONGEST_START: Duration = Duration::from_secs(60);
 const LONGEST_STOP: Duration = Duration::from_secs(60);
 
@@ -119,6 +121,14 @@ impl Daemon {
         Ok((mebibytes(&status, "VmRSS:")?, mebibytes(&status, "VmHWM:")?))
     }
 
+    /// How many files it has open.
+    ///
+    /// # Errors
+    /// When /proc can't be read.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
     /// CPU time used so far.
     ///
     /// # Errors
@@ -160,7 +170,7 @@ fn configuration(directory: &Path, base_url: &str, settings: &str) -> Result<Pat
         .truncate(true)
         .mode(0o600)
         .open(&secret)?
-        .write_all(b"bench-secret")?;
+        .write_all(SECRET.as_bytes())?;
     let file = directory.join("config.toml");
     let text = format!(
         "component.appid = \"{APPID}\"\n\

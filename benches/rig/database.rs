@@ -6,6 +6,9 @@ use anyhow::Result;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 
+/// The ticket that the daemon finds.
+pub const TICKET: &str = "ticket@@@bench";
+
 /// The env of row `number`.
 pub fn env(number: u64) -> String {
     format!("bench-{number:09}")
@@ -20,7 +23,7 @@ pub async fn create(path: &Path) -> Result<SqliteConnection> {
     let mut connection = connect(path).await?;
     execute(
         &mut connection,
-        "INSERT INTO ticket (component_verify_ticket) VALUES ('ticket@@@bench')",
+        &format!("INSERT INTO ticket (component_verify_ticket) VALUES ('{TICKET}')"),
     )
     .await?;
     Ok(connection)
@@ -67,5 +70,16 @@ pub async fn execute(connection: &mut SqliteConnection, sql: &str) -> Result<()>
 pub async fn finished(connection: &mut SqliteConnection) -> Result<u64> {
     let sql = "SELECT count(*) FROM status WHERE state IN ('online', 'failed', 'accepted', 'cancelled')";
     let count: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    Ok(u64::try_from(count)?)
+}
+
+/// How many requests wait.
+///
+/// # Errors
+/// When the database can't be read.
+pub async fn queued(connection: &mut SqliteConnection) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM queue")
+        .fetch_one(connection)
+        .await?;
     Ok(u64::try_from(count)?)
 }
