@@ -38,8 +38,8 @@ pub struct Limits {
 pub enum Verdict {
     /// It works.
     Works,
-    /// Weixin is busy or out of reach.
-    Busy,
+    /// Weixin is busy or out of reach; what it said, or what happened.
+    Busy(String),
     /// Every request would fail the same way.
     Faulty(Fault),
 }
@@ -245,7 +245,7 @@ impl Verdict {
     pub fn of(meaning: &Meaning, errcode: Option<i64>, reason: &str) -> Option<Self> {
         match meaning {
             Meaning::Token => None,
-            Meaning::Passes(_, Load::Busy) => Some(Self::Busy),
+            Meaning::Passes(_, Load::Busy) => Some(Self::Busy(reason.to_owned())),
             Meaning::Line(remedy) => Some(Self::Faulty(Fault {
                 errcode,
                 reason: reason.to_owned(),

@@ -21,6 +21,7 @@ const OBEY_SPACING: Duration = Duration::from_millis(200);
 /// Counting states may take this share of the time at most: it reads an index of all requests ever made.
 const TALLY_SHARE: u32 = 1000;
 
+const BUSY_REASON: &str = "Weixin is busy or out of reach; one call at a time probes until it passes";
 const PAUSED_REASON: &str = "service.paused is 1";
 const PAUSED_REMEDY: &str =
     "Run `staticstored resume`, or UPDATE service SET paused = 0, when calls may go on.";
@@ -200,9 +201,8 @@ fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'s
                 errcode: fault.errcode,
             },
         ),
-        (Condition::Busy, true, _) => {
-            let reason =
-                "Weixin is busy or out of reach; one call at a time probes until it passes".to_owned();
+        (Condition::Busy(met), true, _) => {
+            let reason = format!("{BUSY_REASON}; the last one: {met}");
             (
                 "running",
                 Why {

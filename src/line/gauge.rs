@@ -36,8 +36,8 @@ pub struct Fault {
 pub enum Condition {
     /// It works.
     Open,
-    /// It has shrunk to a probe: Weixin is busy or out of reach.
-    Busy,
+    /// It has shrunk to a probe: Weixin is busy or out of reach. What the last one met, in words.
+    Busy(String),
     /// It stands still but for a probe now and then.
     Blocked(Fault),
     /// Somebody wants it so.
@@ -64,6 +64,8 @@ pub(super) struct Gauge {
     /// Counts the times that the line shrank. A call that was begun before the last time says nothing new.
     epoch: u64,
     busy_in_a_row: u32,
+    /// What the last busy answer was, in words.
+    met: String,
     /// Probes in a row that met the same: makes their intervals grow.
     rests: u32,
     pub(super) rest_until: Option<Timestamp>,
@@ -84,6 +86,7 @@ impl Gauge {
             in_flight: 0,
             epoch: 0,
             busy_in_a_row: 0,
+            met: String::new(),
             rests: 0,
             rest_until: None,
             fault: None,
@@ -115,7 +118,7 @@ impl Gauge {
         match &self.fault {
             _ if self.paused => Condition::Paused,
             Some(fault) => Condition::Blocked(fault.clone()),
-            None if self.rest_until.is_some() => Condition::Busy,
+            None if self.rest_until.is_some() => Condition::Busy(self.met.clone()),
             None => Condition::Open,
         }
     }
@@ -171,7 +174,10 @@ impl Gauge {
     pub(super) fn report(&mut self, call: Call, epoch: u64, verdict: &Verdict, now: Timestamp, draw: f64) {
         match verdict {
             Verdict::Works => self.works(call, epoch),
-            Verdict::Busy => self.busy(epoch, now, draw),
+            Verdict::Busy(met) => {
+                self.met.clone_from(met);
+                self.busy(epoch, now, draw);
+            }
             Verdict::Faulty(fault) => self.faulty(call, epoch, fault, now, draw),
         }
     }
@@ -233,6 +239,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
+    fn busy() -> Verdict {
+        Verdict::Busy("-1".to_owned())
+    }
+
     fn fault() -> Verdict {
         Verdict::Faulty(Fault {
             errcode: Some(61004),
@@ -271,8 +281,8 @@ mod tests {
     fn a_few_busy_answers_among_good_ones_change_nothing() {
         let mut gauge = Gauge::new(16);
         for _ in 0..50 {
-            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, NOW));
-            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, NOW));
+            assert!(call(&mut gauge, Call::Create, &busy(), NOW));
+            assert!(call(&mut gauge, Call::Create, &busy(), NOW));
             assert!(call(&mut gauge, Call::Create, &Verdict::Works, NOW));
         }
         assert_eq!((gauge.window, gauge.condition()), (16, Condition::Open));
@@ -282,11 +292,11 @@ mod tests {
     fn in_an_outage_the_line_shrinks_to_one_probe_at_growing_intervals_and_grows_back() {
         let mut gauge = Gauge::new(16);
         let mut calls = 0;
-        while call(&mut gauge, Call::Create, &Verdict::Busy, NOW) {
+        while call(&mut gauge, Call::Create, &busy(), NOW) {
             calls += 1;
             assert!(calls < 20, "hammers");
         }
-        assert_eq!(gauge.condition(), Condition::Busy);
+        assert_eq!(gauge.condition(), Condition::Busy("-1".to_owned()));
         let mut now = NOW;
         let mut waits = Vec::new();
         for _ in 0..8 {
@@ -295,7 +305,7 @@ mod tests {
             };
             waits.push((at - now).num_seconds());
             now = at;
-            assert!(call(&mut gauge, Call::Create, &Verdict::Busy, now));
+            assert!(call(&mut gauge, Call::Create, &busy(), now));
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
         now = after(now, BUSY_REST.max);
@@ -319,7 +329,7 @@ mod tests {
         };
         for _ in 0..permits {
             gauge.in_flight -= 1;
-            gauge.report(Call::Create, epoch, &Verdict::Busy, NOW, 1.0);
+            gauge.report(Call::Create, epoch, &busy(), NOW, 1.0);
         }
         assert_eq!(gauge.window, 8);
     }
