@@ -157,11 +157,22 @@ fn client(settings: &Settings) -> reqwest::Result<Client> {
         .pool_max_idle_per_host(settings.connections)
         .pool_idle_timeout(Duration::from_secs(50))
         .tcp_keepalive(Duration::from_secs(30))
+        .tcp_user_timeout(patience_of_the_kernel(settings))
         .no_proxy();
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(Proxy::all(proxy.clone())?);
     }
     builder.build()
+}
+
+/// How long the kernel goes on sending what nobody acknowledges, also when we have long given up the call and closed its
+/// connection. It has to be over before the look that follows: a create that came through after that look would be the
+/// second one. A call's bytes are sent `connect_timeout` after its begin at the latest. Half of what is left, since the
+/// kernel counts from the first time that it sent them again.
+fn patience_of_the_kernel(settings: &Settings) -> Duration {
+    let left = settings.request_timeout.saturating_sub(settings.connect_timeout);
+    // Where the configuration leaves nothing: a connection hardly ever takes all the time that it may.
+    (left.max(settings.request_timeout / 2) / 2).max(Duration::from_millis(1))
 }
 
 fn with(url: &Url, token: &Token) -> Url {
@@ -201,5 +212,29 @@ fn unanswered(
         CallError::Lost(format!("timed out ({text})"))
     } else {
         CallError::Lost(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_gives_up_before_we_do() {
+        let kernel = |connect_timeout, request_timeout| {
+            patience_of_the_kernel(&Settings {
+                base_url: Url::parse("https://api.weixin.qq.com").unwrap(),
+                proxy: None,
+                connect_timeout: Duration::from_millis(connect_timeout),
+                request_timeout: Duration::from_millis(request_timeout),
+                connections: 1,
+            })
+            .as_millis()
+        };
+        assert_eq!(kernel(5_000, 15_000), 5_000);
+        assert_eq!(kernel(1_000, 15_000), 7_000);
+        assert_eq!(kernel(15_000, 15_000), 3_750);
+        // 0 would leave it to the kernel.
+        assert_eq!(kernel(100, 100), 25);
     }
 }

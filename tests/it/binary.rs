@@ -2,6 +2,7 @@
 
 mod backup;
 mod disk;
+mod drip;
 mod exits;
 mod feeders;
 mod guest;
@@ -9,6 +10,7 @@ mod io;
 mod kill;
 mod life;
 mod modes;
+mod network;
 mod outside;
 mod power;
 mod proxy;

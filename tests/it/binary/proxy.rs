@@ -1,8 +1,8 @@
 //! Behind the reverse proxies that `deploy/` shows: the files as they are shipped, the real programs, TLS on loopback.
 
-mod https;
+pub(super) mod https;
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use staticstored::simulator::push::{Event, Letter};
@@ -16,10 +16,10 @@ const NGINX: &str = include_str!("../../../deploy/nginx.conf");
 const CADDY: &str = include_str!("../../../deploy/Caddyfile");
 
 /// A reverse proxy with a certificate of its own.
-struct Proxy {
+pub(super) struct Proxy {
     child: Child,
     directory: TempDir,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Drop for Proxy {
@@ -64,7 +64,7 @@ impl Proxy {
         std::fs::write(directory.path().join("nginx.conf"), main).unwrap();
         let mut nginx = Command::new("nginx");
         nginx.args(["-e", &format!("{here}/log"), "-c", &format!("{here}/nginx.conf")]);
-        Self::start(nginx, directory, port).await
+        Self::start(nginx, directory, (Ipv4Addr::LOCALHOST, port)).await
     }
 
     /// Caddy with the shipped site, before a daemon.
@@ -94,21 +94,21 @@ impl Proxy {
             .env("HOME", &here)
             .env("XDG_DATA_HOME", &here)
             .env("XDG_CONFIG_HOME", &here);
-        Self::start(caddy, directory, port).await
+        Self::start(caddy, directory, (Ipv4Addr::LOCALHOST, port)).await
     }
 
-    async fn start(mut program: Command, directory: TempDir, port: u16) -> Self {
+    async fn start(mut program: Command, directory: TempDir, address: impl Into<SocketAddr>) -> Self {
         let log = std::fs::File::create(directory.path().join("output")).unwrap();
         let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut proxy = Self {
             child: child.spawn().unwrap(),
             directory,
-            port,
+            address: address.into(),
         };
         until(|| {
             let ended = proxy.child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", proxy.log());
-            TcpStream::connect(("127.0.0.1", proxy.port)).is_ok()
+            TcpStream::connect(proxy.address).is_ok()
         })
         .await;
         proxy
@@ -119,7 +119,7 @@ impl Proxy {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("https://127.0.0.1:{}{path}", self.port)
+        format!("https://{}{path}", self.address)
     }
 
     fn certificate(&self) -> String {
@@ -152,7 +152,7 @@ impl Proxy {
 }
 
 /// A directory with a certificate for this name, which nobody trusts who is not told to.
-fn certificate(name: &str) -> TempDir {
+pub(super) fn certificate(name: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let mut openssl = Command::new("openssl");

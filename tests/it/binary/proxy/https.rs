@@ -1,5 +1,6 @@
 //! Weixin behind TLS, with a certificate that is not to be trusted at first: nothing is said to whoever shows one.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,8 +11,8 @@ use crate::binary::{Station, until};
 use crate::programs;
 use crate::world::free_port;
 
-/// nginx with this certificate before the simulator.
-async fn weixin(station: &Station, certificate: &Path, port: u16) -> Proxy {
+/// nginx with this certificate before the simulator. A connection is closed after some calls, as Weixin's are.
+pub(in crate::binary) async fn weixin(station: &Station, certificate: &Path, address: SocketAddr) -> Proxy {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path().display();
     let (shown, platform) = (certificate.display(), station.world.simulator.url());
@@ -19,14 +20,14 @@ async fn weixin(station: &Station, certificate: &Path, port: u16) -> Proxy {
         .map(|name| format!("{name}_temp_path {here}/{name}; "))
         .concat();
     let main = format!(
-        "daemon off; master_process off; pid {here}/pid; events {{}} http {{ {paths} access_log off; server {{ listen 127.0.0.1:{port} ssl; \
+        "daemon off; master_process off; pid {here}/pid; events {{}} http {{ {paths} access_log off; keepalive_requests 20; proxy_ignore_client_abort on; server {{ listen {address} ssl; \
          ssl_certificate {shown}/cert.pem; ssl_certificate_key {shown}/key.pem; location / {{ proxy_pass {platform}; }} }} }}"
     );
     let file = directory.path().join("nginx.conf");
     std::fs::write(&file, main).unwrap();
     let mut nginx = Command::new("nginx");
     nginx.args(["-e", "stderr", "-c"]).arg(file);
-    Proxy::start(nginx, directory, port).await
+    Proxy::start(nginx, directory, address).await
 }
 
 /// The same certificate, but that it ended years ago.
@@ -65,10 +66,8 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
         (unknown, false, "invalid peer certificate: BadSignature"),
     ] {
         let mut station = Station::new().await;
-        let port = free_port();
-        station
-            .world
-            .set("api.base_url", &format!("https://127.0.0.1:{port}"));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        station.world.set("api.base_url", &format!("https://{address}"));
         station.world.insert("a").await;
         let pem = |directory: &TempDir| std::fs::read_to_string(directory.path().join("cert.pem")).unwrap();
         let trust = if trusted {
@@ -80,7 +79,7 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
         station
             .variables
             .push(("SSL_CERT_FILE", trust.display().to_string()));
-        let impostor = weixin(&station, bad.path(), port).await;
+        let impostor = weixin(&station, bad.path(), address).await;
         station.start();
         until(|| station.log().contains(said)).await;
         station
@@ -95,7 +94,7 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
         assert_eq!(station.world.status("state, attempts", "a").await, "pending|0");
 
         drop(impostor);
-        let _genuine = weixin(&station, good.path(), port).await;
+        let _genuine = weixin(&station, good.path(), address).await;
         station.world.wait_for_state("a", "online").await;
         assert_eq!(station.world.simulator.exchanges(), 1, "{said}");
         station.stop().await;
