@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use staticstored::cli::{self, Cli, Screen, Session};
 use staticstored::clock::Clock;
 use staticstored::config::Environment;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<()> {
+    keep_memory()?;
     let env = environment();
     let screen = Screen::stdout(&env);
     let mut session = Session {
@@ -36,6 +39,13 @@ fn start(cli: Cli) -> anyhow::Result<()> {
     // Dropping it would wait for a name lookup that hangs. What had to be written is written.
     runtime.shutdown_background();
     done
+}
+
+/// Keeps our memory, and with it the secrets, out of core files and from other processes of the same user. Not by a limit of
+/// 0 on core files: the kernel asks for none where it pipes them to a program (core(5)).
+fn keep_memory() -> anyhow::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .context("the kernel does not let this process forbid core dumps, which would hold the secrets")
 }
 
 /// The environment, once; a variable that is no Unicode can be none of ours.

@@ -9,6 +9,7 @@ mod guest;
 mod io;
 mod kill;
 mod life;
+mod memory;
 mod modes;
 mod network;
 mod outside;

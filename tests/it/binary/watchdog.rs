@@ -8,7 +8,7 @@ use tokio::net::UnixDatagram;
 
 use super::feeders::{HOLDER, python};
 use super::{Station, next_with};
-use crate::programs::there;
+use crate::programs::{may_trace, there};
 
 const FED: &str = "WATCHDOG=1";
 /// Half of it is more than a busy machine keeps a process waiting for.
@@ -100,7 +100,7 @@ async fn a_lock_that_another_program_holds_is_no_reason_to_be_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_that_hangs_is_named_and_feeds_it_no_more() {
-    if !there("python3") {
+    if !there("python3") || !may_trace() {
         return;
     }
     let (mut station, socket) = watched(PERIOD).await;
