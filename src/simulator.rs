@@ -155,6 +155,12 @@ impl Simulator {
         self.platform.lock().tickets.latest().to_owned()
     }
 
+    /// All tickets ever made, in no order (to search logs for).
+    #[must_use]
+    pub fn tickets(&self) -> Vec<String> {
+        self.platform.lock().tickets.all()
+    }
+
     /// Makes a new ticket, valid for [`Options::ticket_lifetime`]; older ones live on to their own end.
     pub fn new_ticket(&self) -> String {
         let mut state = self.platform.lock();

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod errcode;
 pub mod exchange;
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Client, Proxy, Response, Url, redirect};
@@ -24,7 +25,7 @@ use crate::transport::{self, Broken, Unread};
 pub const LARGEST_BODY: usize = 64 * 1024;
 
 /// Where Weixin is and how long we wait for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// `https://api.weixin.qq.com`, or a simulator's address.
     pub base_url: Url,
@@ -36,6 +37,18 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Connections that are kept open for the next call.
     pub connections: usize,
+}
+
+impl fmt::Debug for Settings {
+    /// Without the proxy, whose URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("base_url", &self.base_url.as_str())
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no client.

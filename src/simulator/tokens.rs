@@ -114,6 +114,11 @@ impl Tickets {
         &self.latest
     }
 
+    /// Every ticket.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.ends.keys().cloned().collect()
+    }
+
     /// Ends the life of all.
     pub(super) fn expire(&mut self) {
         self.ends.values_mut().for_each(|end| *end = Timestamp::MIN_UTC);

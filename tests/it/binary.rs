@@ -1,6 +1,7 @@
 //! The built program as a process: started, stopped, killed, frozen, starved; against the simulator in this process.
 
 mod backup;
+mod canary;
 mod disk;
 mod drip;
 mod exits;
@@ -163,7 +164,8 @@ impl Station {
         command
     }
 
-    /// Starts the daemon; its log goes to the end of a file.
+    /// Starts the daemon; its log goes to the end of a file, and holds all that can be logged, unless `RUST_LOG` is among the
+    /// variables.
     fn start(&mut self) {
         assert!(self.daemon.is_none(), "one at a time");
         let log = File::options()
@@ -172,6 +174,9 @@ impl Station {
             .open(self.log_file())
             .unwrap();
         let mut command = self.command(&["run"]);
+        if !self.variables.iter().any(|(name, _)| *name == "RUST_LOG") {
+            command.env("RUST_LOG", "trace");
+        }
         self.daemon = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
@@ -256,6 +261,10 @@ impl Drop for Station {
         if let Some(daemon) = &mut self.daemon {
             let _ = daemon.kill();
             let _ = daemon.wait();
+        }
+        // A test that has failed already says why.
+        if !std::thread::panicking() {
+            canary::look(self);
         }
     }
 }

@@ -11,6 +11,7 @@ mod fuzz;
 mod house;
 mod http;
 mod main_job;
+mod printed;
 mod programs;
 mod reception;
 mod schema;

@@ -190,6 +190,7 @@ async fn a_refused_request_is_one_line_that_says_why_and_who_and_a_flood_of_them
 #[tokio::test]
 async fn events_of_unknown_types_are_counted_and_told_by_type() {
     let mut station = receiving().await;
+    station.variables.push(("RUST_LOG", String::new()));
     station.started().await;
     for _ in 0..5 {
         assert_eq!(station.push(&weixin().event("brand_new")).await.0, 200);

@@ -18,6 +18,8 @@ struct Operator {
 impl Operator {
     async fn new() -> Self {
         let mut station = Station::new().await;
+        // What is logged is a setting, too.
+        station.variables.push(("RUST_LOG", String::new()));
         let socket = station.listen();
         station.start();
         next_with(&socket, "READY=1").await;

@@ -2,15 +2,17 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
 use staticstored::simulator::scenario::{KINDS, Share};
 use staticstored::simulator::{Endpoint, Fault};
 
+use super::canary::clean;
 use super::push::{self, weixin};
 use super::{Station, until};
 use crate::http;
@@ -19,36 +21,8 @@ use crate::seal::{Push, Sender};
 const APPSECRET: &str = "canaryappsecret0123456789abcdef0";
 const TICKET: &str = "ticket@@@canary-of-the-ticket-that-works-0123456789";
 const BAD_TICKET: &str = "ticket@@@canary-of-a-ticket-that-never-worked-0123456789";
-/// A piece of a secret that is as bad as the whole.
-const PIECE: usize = 20;
 /// How much of an errmsg is kept; a secret that lies across its end must not be cut in two.
 const KEPT: usize = staticstored::weixin::LONGEST_ERRMSG;
-
-/// The pieces of a secret, from its start to its end.
-fn pieces(secret: &str) -> impl Iterator<Item = &str> {
-    let last = secret.len() - PIECE;
-    (0..last)
-        .step_by(PIECE / 2)
-        .chain([last])
-        .map(|at| &secret[at..at + PIECE])
-}
-
-/// Where a text holds a piece of a secret, with what is around it, for whoever must mend it.
-fn leak(text: &str, secret: &str) -> Option<String> {
-    let at = pieces(secret).find_map(|piece| text.find(piece))?;
-    let around = text.get(at.saturating_sub(300)..(at + 100).min(text.len()));
-    Some(around.unwrap_or("(among bytes)").to_owned())
-}
-
-#[track_caller]
-fn clean(place: &str, bytes: &[u8], secrets: &[String]) {
-    let text = String::from_utf8_lossy(bytes);
-    for secret in secrets {
-        if let Some(around) = leak(&text, secret) {
-            panic!("{place} holds a piece of {secret}: {around}");
-        }
-    }
-}
 
 async fn station() -> Station {
     let mut station = Station::with(|options| {
@@ -92,6 +66,7 @@ fn exchange_faults() -> Vec<Fault> {
 async fn no_secret_is_in_the_log_the_database_or_the_process_table_whatever_goes_wrong() {
     let mut station = station().await;
     let simulator = station.world.simulator.clone();
+    let told = told_to_systemd(&mut station);
     station.start();
     station.world.wait_for_service("waiting_for_ticket").await;
     station.stop().await;
@@ -147,6 +122,27 @@ async fn no_secret_is_in_the_log_the_database_or_the_process_table_whatever_goes
     assert!(String::from_utf8_lossy(&log).contains("TRACE"));
     clean("the log", &log, &secrets);
     cache(&station, &tokens, &secrets);
+    let told = told.lock().unwrap();
+    assert!(
+        told.contains("token until") && told.contains("no token"),
+        "{told}"
+    );
+    clean("what systemd was told", told.as_bytes(), &secrets);
+}
+
+/// Notes all that daemons started from now on tell systemd.
+fn told_to_systemd(station: &mut Station) -> Arc<Mutex<String>> {
+    let socket = station.listen();
+    let told = Arc::new(Mutex::new(String::new()));
+    let notes = told.clone();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = socket.recv(&mut buffer).await {
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            notes.lock().unwrap().push_str(&text);
+        }
+    });
+    told
 }
 
 /// Waits until every request is finished.
@@ -313,6 +309,33 @@ async fn an_errmsg_of_the_exchange_that_quotes_secrets_reaches_service_without_t
         station.log().as_bytes(),
         &[APPSECRET.to_owned(), TICKET.to_owned()],
     );
+}
+
+#[tokio::test]
+async fn the_password_of_the_proxy_is_neither_in_the_log_nor_in_the_database() {
+    const PASSWORD: &str = "canaryOfTheProxysPassword0123456789";
+    let mut station = station().await;
+    station.world.give_ticket().await;
+    // The simulator reads a request to a proxy as one to itself.
+    let address = station.world.simulator.address();
+    let proxy = format!("http://somebody:{PASSWORD}@{address}");
+    station.world.set("api.proxy", &proxy);
+    station.started().await;
+    station.world.insert("a").await;
+    station.world.wait_for_state("a", "online").await;
+    // Out of reach, what is said names what was tried.
+    station.world.simulator.refuse().await;
+    station.world.insert("refused").await;
+    station.world.wait_for_state("refused", "retrying").await;
+    station.world.simulator.accept().await;
+    station.world.wait_for_state("refused", "online").await;
+    let told = base64::engine::general_purpose::STANDARD.encode(format!("somebody:{PASSWORD}"));
+    let secrets = [PASSWORD.to_owned(), told];
+    tables(&station, &secrets).await;
+    station.stop().await;
+    let log = station.log();
+    assert!(log.contains("TRACE"));
+    clean("the log", log.as_bytes(), &secrets);
 }
 
 /// The ways in which a program writes bytes.

@@ -79,6 +79,8 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
         station
             .variables
             .push(("SSL_CERT_FILE", trust.display().to_string()));
+        // What an operator sees.
+        station.variables.push(("RUST_LOG", String::new()));
         let impostor = weixin(&station, bad.path(), address).await;
         station.start();
         until(|| station.log().contains(said)).await;
