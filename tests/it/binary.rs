@@ -27,7 +27,7 @@ mod watchdog;
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -36,9 +36,12 @@ use staticstored::simulator::Options;
 use staticstored::simulator::push::{CALLBACK_TOKEN, ENCODING_AES_KEY};
 use tokio::net::UnixDatagram;
 
+use crate::programs::or_skipped;
 use crate::world::{QUICK, World, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_staticstored");
+/// A group that is not our own.
+const GROUP: &str = "54321";
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -187,6 +190,23 @@ impl Station {
         self.world.wait_for("SELECT pid FROM service", &[&pid]).await;
     }
 
+    /// Lets the program be started under this umask from now on.
+    fn set_umask(&mut self, umask: &str) {
+        let enter = format!("umask {umask}; exec \"$@\"");
+        self.under = ["sh", "-c", &enter, "sh"].map(str::to_owned).to_vec();
+    }
+
+    /// Gives the directory to [`GROUP`], as a package's is the group's of the daemon; `false`, and a word why, where we may not.
+    fn give_to_group(&self) -> bool {
+        let directory = self.world.directory.path();
+        let root = std::fs::metadata(directory).unwrap().uid() == 0;
+        if or_skipped(root, "only root can be another user") {
+            std::os::unix::fs::chown(directory, None, Some(GROUP.parse().unwrap())).unwrap();
+            std::fs::set_permissions(directory, Permissions::from_mode(0o2770)).unwrap();
+        }
+        root
+    }
+
     fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("a daemon").id()
     }
@@ -308,6 +328,13 @@ async fn next_with(socket: &UnixDatagram, start: &str) -> (String, Vec<String>) 
         }
         before.push(message);
     }
+}
+
+/// A program run by another user, who is in this group.
+fn by_somebody_in(group: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "54322", "--regid", "54322", "--groups", group]);
+    command
 }
 
 /// Closes a file to everybody but its owner.
