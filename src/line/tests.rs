@@ -146,7 +146,10 @@ fn a_meaning_shows_of_the_line_what_concerns_all_requests() {
     assert_eq!(of(&Meaning::Token), None);
     assert_eq!(of(&Meaning::Line("add it")), Some(Verdict::Faulty(fault())));
     for effect in [Effect::None, Effect::Possible] {
-        assert_eq!(of(&Meaning::Passes(effect, Load::Busy)), Some(Verdict::Busy));
+        assert_eq!(
+            of(&Meaning::Passes(effect, Load::Busy)),
+            Some(Verdict::Busy("client ip".into()))
+        );
         assert_eq!(of(&Meaning::Passes(effect, Load::Fine)), Some(Verdict::Works));
     }
     for works in [
