@@ -16,7 +16,7 @@ pub use gauge::{Condition, Fault};
 use gauge::{Gauge, Room};
 
 use crate::clock::{Clock, Timestamp};
-use crate::outcome::{Load, Meaning};
+use crate::outcome::{Load, Meaning, chance};
 use crate::request::Call;
 
 /// A burst may hold this share of a second's calls, so that calls in any one second stay close to the limit.
@@ -222,7 +222,7 @@ impl Permit {
         let now = self.line.0.clock.now();
         let mut gauge = self.line.gauge();
         let before = gauge.shape();
-        gauge.report(self.call, self.epoch, verdict, now, fastrand::f64());
+        gauge.report(self.call, self.epoch, verdict, now, chance(self.epoch, now));
         let changed = gauge.shape() != before;
         drop(gauge);
         // Nearly every call finds the line as it was: then nobody is woken for nothing.

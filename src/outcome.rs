@@ -4,9 +4,11 @@
 //! through, an [`Outcome`]; `store` writes that down. Retry or give up is decided here and nowhere else.
 
 mod backoff;
+mod chance;
 mod decide;
 
 pub use backoff::Backoff;
+pub use chance::chance;
 pub use decide::{CONFIRM_REMEDY, Confirm, LINE_REST, MOST_UNKNOWNS, Policy};
 
 use crate::clock::Timestamp;

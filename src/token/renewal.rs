@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Duel, Settings, Source, Tokens, Trouble, TroubleKind};
 use crate::clock::{Timestamp, after, between, text};
 use crate::credential::Token;
-use crate::outcome::Backoff;
+use crate::outcome::{Backoff, chance};
 use crate::pulse::Beat;
 use crate::store::StoreError;
 
@@ -237,7 +237,7 @@ impl<F: Fetch> Renewal<F> {
             (Some(token), _) => self.share_of_what_is_left(&token),
             (None, TroubleKind::Passing) => {
                 let bound = PASSING.bound(self.failures);
-                after(now, bound.mul_f64(0.5 + fastrand::f64() / 2.0))
+                after(now, bound.mul_f64(0.5 + chance(self.failures, now) / 2.0))
             }
             (None, TroubleKind::Blocked) => after(now, F::BLOCKED.bound(self.failures)),
             (None, TroubleKind::Ticket) => after(now, REFUSED_TICKET),
