@@ -3,11 +3,15 @@
 //! Decisions take `now` as an argument; a [`Clock`] is read at the edge. The manual clock exists because tokio's
 //! paused time jumps whenever the runtime looks idle, which it does while SQLite or a socket works.
 
+mod manual;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
-use tokio::sync::watch;
+
+use manual::Manual;
+pub use manual::Turn;
 
 /// A moment in UTC. The database holds it as [`text`].
 pub type Timestamp = DateTime<Utc>;
@@ -55,7 +59,7 @@ pub struct Clock(Inner);
 #[derive(Clone, Debug)]
 enum Inner {
     System,
-    Manual(Arc<watch::Sender<Timestamp>>),
+    Manual(Arc<Manual>),
 }
 
 impl Clock {
@@ -68,9 +72,7 @@ impl Clock {
     /// A clock that stands at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Inner::Manual(Arc::new(watch::Sender::new(
-            start.trunc_subsecs(3),
-        ))))
+        Self(Inner::Manual(Arc::new(Manual::new(start.trunc_subsecs(3)))))
     }
 
     /// The time now, to the millisecond (what the database keeps).
@@ -79,7 +81,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Inner::System => Utc::now().trunc_subsecs(3),
-            Inner::Manual(time) => *time.borrow(),
+            Inner::Manual(clock) => clock.now(),
         }
     }
 
@@ -90,40 +92,82 @@ impl Clock {
 
     /// Sets a manual clock, also back; the system's is not ours to set.
     pub fn set(&self, to: Timestamp) {
-        if let Inner::Manual(time) = &self.0 {
-            time.send_replace(to);
+        if let Inner::Manual(clock) = &self.0 {
+            clock.set(to);
         }
     }
 
     /// Returns once the clock shows `at` or later, or was set back meanwhile: then `at` may be as far away as that, and whoever
     /// waits has to look again.
     pub async fn sleep_until(&self, at: Timestamp) {
+        let clock = match &self.0 {
+            Inner::System => return self.sleep_by_the_system(at).await,
+            Inner::Manual(clock) => clock,
+        };
+        clock.sleep_until(at).await;
+    }
+
+    async fn sleep_by_the_system(&self, at: Timestamp) {
         let mut seen = self.now();
-        match &self.0 {
-            Inner::System => loop {
-                let now = self.now();
-                let left = between(now, at);
-                if left.is_zero() || between(now, seen) >= SET_BACK {
-                    return;
-                }
-                seen = now;
-                tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
-            },
-            Inner::Manual(time) => {
-                let ends = |now: &Timestamp| {
-                    let back = between(*now, seen) >= SET_BACK;
-                    seen = *now;
-                    *now >= at || back
-                };
-                // The sender lives as long as `self` does, so this ends only with the time.
-                let _ = time.subscribe().wait_for(ends).await;
+        loop {
+            let now = self.now();
+            let left = between(now, at);
+            if left.is_zero() || between(now, seen) >= SET_BACK {
+                return;
             }
+            seen = now;
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
         }
     }
 
     /// Returns once the clock has gone on by `wait` from now (not from the first poll).
     pub fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + '_ {
         self.sleep_until(after(self.now(), wait))
+    }
+}
+
+/// Order: what happens at one moment happens in any order, unless a test wants to repeat it.
+impl Clock {
+    /// Waits for the turn to do `what` about `whom`, which lasts until it is dropped: at once, unless the turns are given by
+    /// hand. Calls to Weixin are made in turns, and so are claims.
+    pub async fn turn(&self, what: &str, whom: &str) -> Turn {
+        match &self.0 {
+            Inner::System => Turn(None),
+            Inner::Manual(clock) => clock.turn(format!("{what} {whom}")).await,
+        }
+    }
+
+    /// Gives the turns by hand from now on; the system's clock lets everybody act at once.
+    pub fn take_turns(&self) {
+        if let Inner::Manual(clock) = &self.0 {
+            clock.take_turns();
+        }
+    }
+
+    /// What waits for its turn, in the order of the alphabet.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        match &self.0 {
+            Inner::System => Vec::new(),
+            Inner::Manual(clock) => clock.waiting(),
+        }
+    }
+
+    /// Gives its turn to one of those; whether there was such a one.
+    pub fn let_go(&self, who: &str) -> bool {
+        match &self.0 {
+            Inner::System => false,
+            Inner::Manual(clock) => clock.let_go(who),
+        }
+    }
+
+    /// How many turns that were given are not over.
+    #[must_use]
+    pub fn acting(&self) -> usize {
+        match &self.0 {
+            Inner::System => 0,
+            Inner::Manual(clock) => clock.acting(),
+        }
     }
 }
 

@@ -43,11 +43,11 @@ pub async fn run(
     clock: Clock,
     orders: impl Into<Orders>,
 ) -> Result<(), DaemonError> {
-    let Orders { stop, reloads } = orders.into();
+    let Orders { stop, reloads, pulse } = orders.into();
     let identity = identity(&clock);
     let holder = format!("pid {} on {}", identity.pid, identity.host);
     let _guard = Guard::take(&config.database.path, &holder)?;
-    let watchdog = Watchdog::new();
+    let watchdog = Watchdog::new(pulse);
     let writers = TaskTracker::new();
     let mut parts = Parts::build(config, secrets.clone(), clock, watchdog.pulse(), &writers).await?;
     let socket = socket(config).await?;

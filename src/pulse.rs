@@ -5,8 +5,10 @@
 //! beats meanwhile. So a beat grows old when a thread is blocked, when something never yields, and when anything else that
 //! a loop waits for, such as SQLite's thread, does not come back. What is not seen: an event that never comes although
 //! it should.
+//!
+//! It also knows what the store has at work, so that whoever moves a clock by hand can wait until nothing is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +23,16 @@ struct Shared {
     /// How often a loop beats that waits; `None`: nobody looks, and nobody is woken for it.
     tick: Option<Duration>,
     beats: Mutex<Vec<Arc<Last>>>,
+    at_work: [AtomicUsize; 2],
+}
+
+/// What comes to its end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The database is read.
+    Read,
+    /// The database is written; from the order on.
+    Write,
 }
 
 /// When a loop last beat. Real time, for it is a real machine that hangs; a suspended one ages nothing.
@@ -29,6 +41,7 @@ struct Last {
     name: &'static str,
     since: Stopwatch,
     millis: AtomicU64,
+    turns: AtomicU64,
 }
 
 impl Last {
@@ -44,8 +57,28 @@ impl Pulse {
     pub fn new(tick: Duration) -> Self {
         Self(Arc::new(Shared {
             tick: Some(tick),
-            beats: Mutex::default(),
+            ..Shared::default()
         }))
+    }
+
+    /// Counts some work until it is dropped.
+    pub fn at_work(&self, work: Work) -> AtWork {
+        self.0.at_work[work as usize].fetch_add(1, Ordering::SeqCst);
+        AtWork(self.clone(), work)
+    }
+
+    /// How much work of a kind has been begun and not come to its end.
+    #[must_use]
+    pub fn under_way(&self, work: Work) -> usize {
+        self.0.at_work[work as usize].load(Ordering::SeqCst)
+    }
+
+    /// How often a loop has turned; `None` where there is none of this name.
+    #[must_use]
+    pub fn turns(&self, name: &str) -> Option<u64> {
+        let beats = self.beats();
+        let last = beats.iter().find(|last| last.name == name)?;
+        Some(last.turns.load(Ordering::SeqCst))
     }
 
     /// The beat of one more loop, which is looked at from now on until it is dropped.
@@ -55,6 +88,7 @@ impl Pulse {
             name,
             since: Stopwatch::start(),
             millis: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
         });
         self.beats().push(last.clone());
         Beat {
@@ -76,6 +110,17 @@ impl Pulse {
     }
 }
 
+/// Some work, until it is dropped.
+#[derive(Debug)]
+#[must_use = "it is over when it is dropped"]
+pub struct AtWork(Pulse, Work);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.at_work[self.1 as usize].fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The beat of one loop.
 #[derive(Debug)]
 pub struct Beat {
@@ -88,6 +133,12 @@ impl Beat {
     pub fn turn(&self) {
         let millis = u64::try_from(self.last.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.millis.store(millis, Ordering::Relaxed);
+        self.last.turns.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts some work until it is dropped.
+    pub fn at_work(&self, work: Work) -> AtWork {
+        self.pulse.at_work(work)
     }
 
     /// Waits for what may take however long, and beats meanwhile. The same future is polled all the while.
@@ -144,6 +195,23 @@ mod tests {
             "waits",
             "who has ended is not looked at"
         );
+    }
+
+    #[test]
+    fn work_is_under_way_and_a_loop_known_until_they_are_dropped() {
+        let pulse = Pulse::default();
+        let (one, two) = (pulse.at_work(Work::Read), pulse.at_work(Work::Read));
+        assert_eq!(
+            (pulse.under_way(Work::Read), pulse.under_way(Work::Write)),
+            (2, 0)
+        );
+        drop((one, two));
+        assert_eq!(pulse.under_way(Work::Read), 0);
+        let beat = pulse.beat("loop");
+        beat.turn();
+        assert_eq!((pulse.turns("loop"), pulse.turns("other")), (Some(1), None));
+        drop(beat);
+        assert_eq!(pulse.turns("loop"), None);
     }
 
     #[tokio::test]

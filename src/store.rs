@@ -157,7 +157,7 @@ impl Store {
         migrate(path).await?;
         let connection = connect(path, Access::Write).await?;
         let place = Place::of(path).map_err(|error| StoreError::open(path, error.into()))?;
-        let writer = Writer::start(connection, place, pulse.beat("writer"), tasks);
+        let writer = Writer::start(connection, place, pulse, tasks);
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .idle_timeout(None)
@@ -168,7 +168,7 @@ impl Store {
         Ok(Self {
             path: path.to_owned(),
             writer,
-            readers: Readers::new(readers),
+            readers: Readers::new(readers, pulse.clone()),
         })
     }
 

@@ -197,9 +197,10 @@ impl Tokens {
             self.0.rejected.notify_one();
         }
         tokio::select! {
+            biased;
             state = state.wait_for(|state| state.token.is_some()) => state.ok()?.token.clone(),
             () = self.0.ended.cancelled() => None,
-            () = tokio::time::sleep(LONGEST_WAIT) => None,
+            () = self.0.clock.sleep(LONGEST_WAIT) => None,
         }
     }
 

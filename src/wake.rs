@@ -87,22 +87,21 @@ impl Watch {
     pub async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), sqlx::Error> {
         let mut busy = 0;
         loop {
-            // It looks by itself at least this often: no need to be woken for a beat.
-            beat.turn();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 () = self.hints.notified() => {
-                    busy = if self.look_again().await? >= BUSY_LOOKS { busy + 1 } else { 0 };
+                    busy = if self.look_again(&beat).await? >= BUSY_LOOKS { busy + 1 } else { 0 };
                 }
-                () = tokio::time::sleep(SLOW_POLL) => { self.look().await?; }
+                // Each look is a turn: no need to be woken for a beat.
+                () = tokio::time::sleep(SLOW_POLL) => { self.look(&beat).await?; }
             }
             if busy >= BUSY_ROUNDS {
                 busy = 0;
                 self.listen(false);
                 tokio::time::sleep(REST).await;
                 self.listen(true);
-                self.look().await?;
+                self.look(&beat).await?;
             }
         }
     }
@@ -121,19 +120,21 @@ impl Watch {
     }
 
     /// Looks several times; returns how many of them found something.
-    async fn look_again(&mut self) -> Result<u32, sqlx::Error> {
+    async fn look_again(&mut self, beat: &Beat) -> Result<u32, sqlx::Error> {
         let mut found = 0;
         for wait in AGAIN {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
-            found += u32::from(self.look().await?);
+            found += u32::from(self.look(beat).await?);
         }
         Ok(found)
     }
 
     /// Whether something was committed since the last look.
-    async fn look(&mut self) -> Result<bool, sqlx::Error> {
+    async fn look(&mut self, beat: &Beat) -> Result<bool, sqlx::Error> {
+        // At its beginning: whatever was committed before a turn is noticed by the next.
+        beat.turn();
         let version = sqlx::query_scalar("PRAGMA data_version");
         let version: i64 = match version.fetch_one(&mut self.connection).await {
             Ok(version) => version,

@@ -32,6 +32,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<()> {
     let orders = Orders {
         stop: stop.clone(),
         reloads: Some(reloads.clone()),
+        pulse: None,
     };
     let daemon = daemon::run(&config, secrets, session.clock.clone(), orders);
     tokio::pin!(daemon);

@@ -14,6 +14,7 @@ use super::dials::{Dials, Plan};
 use super::secrets::{CallbackSecrets, Secrets};
 use super::vitals::notify;
 use crate::config::{Change, Changes, Config};
+use crate::pulse::Pulse;
 use crate::transport::with_causes;
 
 /// What is said to systemd until the next reload.
@@ -64,18 +65,25 @@ impl fmt::Debug for Reloads {
     }
 }
 
-/// When a daemon is to end, and whether it can be asked to reload.
+/// When a daemon is to end, whether it can be asked to reload, and who sees that it turns.
 #[derive(Clone, Debug)]
 pub struct Orders {
     /// The end.
     pub stop: CancellationToken,
     /// The reloads.
     pub reloads: Option<Reloads>,
+    /// Where the loops beat, for somebody who looks; `None`: only for systemd's watchdog. (Where that looks, it is the only
+    /// one.)
+    pub pulse: Option<Pulse>,
 }
 
 impl From<CancellationToken> for Orders {
     fn from(stop: CancellationToken) -> Self {
-        Self { stop, reloads: None }
+        Self {
+            stop,
+            reloads: None,
+            pulse: None,
+        }
     }
 }
 

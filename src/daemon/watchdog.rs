@@ -22,12 +22,15 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// The one that systemd asks for (`WatchdogSec=`, sd_watchdog_enabled(3)), if it does.
-    pub(super) fn new() -> Self {
+    /// The one that systemd asks for (`WatchdogSec=`, sd_watchdog_enabled(3)), if it does; else the loops beat on `pulse`.
+    pub(super) fn new(pulse: Option<Pulse>) -> Self {
         let period = sd_notify::watchdog_enabled().filter(|period| !period.is_zero());
         Self {
             period,
-            pulse: period.map_or_else(Pulse::default, |period| Pulse::new(period / TICKS)),
+            pulse: match period {
+                Some(period) => Pulse::new(period / TICKS),
+                None => pulse.unwrap_or_default(),
+            },
         }
     }
 

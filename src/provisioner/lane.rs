@@ -151,6 +151,13 @@ impl Lane {
     /// Waits for a token, then for permits.
     async fn permits(&self, most: usize) -> Vec<Permit> {
         self.token().await;
+        drop(
+            self.provisioner
+                .parts
+                .clock
+                .turn("claim to", self.call.as_str())
+                .await,
+        );
         self.provisioner.parts.line.acquire(self.call, most).await
     }
 

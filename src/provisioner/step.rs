@@ -8,7 +8,7 @@ use super::{Provisioner, Rules};
 use crate::clock::{Timestamp, after};
 use crate::credential::Token;
 use crate::line::{Permit, Verdict};
-use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, Word};
+use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, Word, chance};
 use crate::request::{Call, Request};
 use crate::store::{Attempt, Settlement};
 use crate::weixin::Reply;
@@ -53,7 +53,7 @@ impl Provisioner {
         // The next call may go out while this one is being written down.
         drop(permit);
         let now = self.parts.clock.now();
-        let outcome = rules.policy.decide(&request, &meaning, now, fastrand::f64());
+        let outcome = rules.policy.decide(&request, &meaning, now, draw(&request, now));
         let outcome = match (&meaning, self.parts.line.rest_until()) {
             // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
             (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
@@ -66,11 +66,7 @@ impl Provisioner {
     async fn call(&self, request: &Request, mut token: Arc<Token>, rules: &Rules) -> (Meaning, Called) {
         let mut attempts = Vec::with_capacity(1);
         loop {
-            let at = self.parts.clock.now();
-            let reply = match request.call {
-                Call::Create => rules.weixin.create(&request.env, &token).await,
-                Call::Describe => rules.weixin.describe(&request.env, &token).await,
-            };
+            let (at, reply) = self.call_once(request, &token, rules).await;
             let meaning = reply.meaning();
             let (errcode, errmsg) = (reply.errcode(), reply.errmsg());
             attempts.push(attempt(request.call, at, &reply, errmsg.clone()));
@@ -89,6 +85,17 @@ impl Provisioner {
             };
             return (meaning, called);
         }
+    }
+
+    async fn call_once(&self, request: &Request, token: &Token, rules: &Rules) -> (Timestamp, Reply) {
+        let clock = &self.parts.clock;
+        let _turn = clock.turn(request.call.as_str(), request.env.as_str()).await;
+        let at = clock.now();
+        let reply = match request.call {
+            Call::Create => rules.weixin.create(&request.env, token).await,
+            Call::Describe => rules.weixin.describe(&request.env, token).await,
+        };
+        (at, reply)
     }
 
     async fn settle(&self, request: Request, mut called: Called, outcome: Outcome, now: Timestamp) {
@@ -121,6 +128,12 @@ impl Provisioner {
             None => {}
         }
     }
+}
+
+/// The chance of a request's wait: rows that failed together do not come back together.
+fn draw(request: &Request, now: Timestamp) -> f64 {
+    let progress = &request.progress;
+    chance((request.env.as_str(), progress.failures, progress.unknowns), now)
 }
 
 fn attempt(call: Call, at: Timestamp, reply: &Reply, errmsg: String) -> Attempt {

@@ -62,6 +62,8 @@ pub struct Options {
     pub region_field: RegionField,
     /// How describe says that there is no record.
     pub absent_list: AbsentList,
+    /// Whether a connection is kept for the next call; default yes.
+    pub keep_alive: bool,
     /// The `Content-Type` of JSON; default `text/plain`, as Weixin often has it.
     pub content_type: &'static str,
     /// Whether an env whose name ends in `--` and the name of a [`super::scenario::Kind`] is given that kind's
@@ -99,6 +101,7 @@ impl Default for Options {
             list_field: ListField::Alternating,
             region_field: RegionField::Alternating,
             absent_list: AbsentList::Alternating,
+            keep_alive: true,
             content_type: "text/plain",
             faults_by_suffix: false,
             detailed_ledger: true,

@@ -180,8 +180,11 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn connection(stream: TcpStream, platform: Arc<Platform>, cut: CancellationToken) {
     // Only speed is lost where this cannot be set.
     let _ = stream.set_nodelay(true);
+    let keep_alive = platform.lock().options.keep_alive;
     let serve = service_fn(|request| serve(Arc::clone(&platform), request));
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), serve);
+    let connection = http1::Builder::new()
+        .keep_alive(keep_alive)
+        .serve_connection(TokioIo::new(stream), serve);
     select! {
         biased;
         () = cut.cancelled() => {}

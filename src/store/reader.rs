@@ -4,14 +4,19 @@ use sqlx::SqlitePool;
 
 use super::StoreError;
 use super::patience::Patience;
+use crate::pulse::{Pulse, Work};
 
 /// The connections that are read on. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Readers(SqlitePool);
+pub(super) struct Readers {
+    pool: SqlitePool,
+    pulse: Pulse,
+}
 
 impl Readers {
-    pub(super) fn new(pool: SqlitePool) -> Self {
-        Self(pool)
+    /// Reads on `pool`, and counts it by `pulse`.
+    pub(super) fn new(pool: SqlitePool, pulse: Pulse) -> Self {
+        Self { pool, pulse }
     }
 
     /// Reads until it succeeds or fails for good.
@@ -19,9 +24,10 @@ impl Readers {
     where
         F: Future<Output = sqlx::Result<T>>,
     {
+        let _at_work = self.pulse.at_work(Work::Read);
         let mut patience = Patience::default();
         loop {
-            match query(&self.0).await.map_err(StoreError::from) {
+            match query(&self.pool).await.map_err(StoreError::from) {
                 Err(error) if error.passes() => {
                     if patience.tells() {
                         tracing::warn!(%error, "the database cannot be read; trying again");

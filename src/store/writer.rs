@@ -20,7 +20,7 @@ use super::queue::{ClaimOrder, Claimed, Held, Settlement};
 use super::service::Vitals;
 use super::tickets::PushedTicket;
 use crate::clock::{Stopwatch, Timestamp};
-use crate::pulse::Beat;
+use crate::pulse::{Beat, Pulse, Work};
 use group::Group;
 use rest::Rest;
 
@@ -52,11 +52,19 @@ pub(super) enum Change {
 
 /// The way to the writer.
 #[derive(Clone, Debug)]
-pub(super) struct Writer(mpsc::Sender<Order>);
+pub(super) struct Writer {
+    orders: mpsc::Sender<Order>,
+    pulse: Pulse,
+}
 
 impl Writer {
-    /// Writes on `connection`, as long as the file it was opened on is in its `place`; turns by `beat`.
-    pub(super) fn start(connection: SqliteConnection, place: Place, beat: Beat, tasks: &TaskTracker) -> Self {
+    /// Writes on `connection`, as long as the file it was opened on is in its `place`; turns by a beat of `pulse`.
+    pub(super) fn start(
+        connection: SqliteConnection,
+        place: Place,
+        pulse: &Pulse,
+        tasks: &TaskTracker,
+    ) -> Self {
         let (orders, inbox) = mpsc::channel(WAITING);
         let pen = Pen {
             connection,
@@ -64,8 +72,11 @@ impl Writer {
             held: Held::default(),
             locked: Duration::ZERO,
         };
-        tasks.spawn(run(pen, inbox, beat));
-        Self(orders)
+        tasks.spawn(run(pen, inbox, pulse.beat("writer")));
+        Self {
+            orders,
+            pulse: pulse.clone(),
+        }
     }
 
     /// Hands an order over and waits until it is committed.
@@ -73,8 +84,12 @@ impl Writer {
         &self,
         order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Order,
     ) -> Result<T, StoreError> {
+        let _at_work = self.pulse.at_work(Work::Write);
         let (done, committed) = oneshot::channel();
-        self.0.send(order(done)).await.map_err(|_| StoreError::Gone)?;
+        self.orders
+            .send(order(done))
+            .await
+            .map_err(|_| StoreError::Gone)?;
         committed.await.map_err(|_| StoreError::Gone)?
     }
 }
@@ -93,6 +108,8 @@ async fn run(mut pen: Pen, mut inbox: mpsc::Receiver<Order>, beat: Beat) {
     let mut rest = Rest::default();
     let (mut last, mut alone) = (Stopwatch::start(), Duration::ZERO);
     while beat.during(inbox.recv_many(&mut group, LARGEST_GROUP)).await > 0 {
+        // Also for orders whose givers are gone.
+        let _at_work = beat.at_work(Work::Write);
         gather(&mut inbox, &mut group, alone.saturating_sub(last.elapsed())).await;
         pen.write(std::mem::take(&mut group), &beat).await;
         last = Stopwatch::start();

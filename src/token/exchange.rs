@@ -89,6 +89,7 @@ impl Fetch for Exchange {
             secret,
             ..
         } = &self.component;
+        let _turn = self.clock.turn("exchange", "a ticket").await;
         let asked_at = self.clock.now();
         Ok(match weixin.exchange(appid, secret, &newest.ticket).await {
             Ok(grant) => self.granted(&grant, asked_at),

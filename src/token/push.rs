@@ -87,6 +87,7 @@ impl Push {
             secret,
             ..
         } = &self.component;
+        let _turn = self.tokens.0.clock.turn("ask for", "a ticket").await;
         match weixin.start_push_ticket(appid, secret).await {
             Ok(()) => tracing::info!("asked Weixin to push a ticket"),
             Err(error) => tracing::warn!(%error, "Weixin could not be asked to push a ticket"),

@@ -76,8 +76,12 @@ impl World {
             ..Options::default()
         };
         change(&mut options);
+        Self::in_directory(tempfile::tempdir().unwrap(), options).await
+    }
+
+    /// The same in a directory of one's own.
+    pub async fn in_directory(directory: tempfile::TempDir, options: Options) -> Self {
         let clock = options.clock.clone();
-        let directory = tempfile::tempdir().unwrap();
         let simulator = Simulator::start(options).await.unwrap();
         let world = Self {
             directory,
@@ -202,6 +206,7 @@ impl World {
         let orders = Orders {
             stop: stop.clone(),
             reloads: Some(reloads.clone()),
+            pulse: None,
         };
         let run = async move { daemon::run(&config, secrets, clock, orders).await };
         let task = match &runtime {
@@ -217,7 +222,7 @@ impl World {
         });
     }
 
-    fn secrets(&self) -> Secrets {
+    pub fn secrets(&self) -> Secrets {
         Secrets {
             appsecret: Some(AppSecret::parse(&self.appsecret).unwrap()),
             bearer: self.bearer.clone(),
