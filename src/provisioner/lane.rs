@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Provisioner, Rules};
-use crate::clock::{Stopwatch, Timestamp, after, between};
+use crate::clock::{Timestamp, after, between};
 use crate::line::Permit;
 use crate::pulse::Beat;
 use crate::request::{Call, Request};
@@ -29,6 +29,13 @@ pub struct LaneError {
     source: StoreError,
 }
 
+/// What comes first while a lane waits for work.
+enum First {
+    Due,
+    Nudge,
+    Commit,
+}
+
 pub(super) struct Lane {
     provisioner: Provisioner,
     call: Call,
@@ -38,7 +45,7 @@ pub(super) struct Lane {
     /// When rows whose time had come were last made ready.
     made_ready_at: Option<Timestamp>,
     /// Since the last claim, where that got nothing: the row whose time had come is held, though its lease is over.
-    in_vain: Option<Stopwatch>,
+    in_vain: Option<Timestamp>,
 }
 
 impl Lane {
@@ -119,31 +126,35 @@ impl Lane {
             let due = async {
                 match (work.next_due, in_vain) {
                     (Some(at), Some(since)) if at <= now => {
-                        // In real time, for what holds the row is a call on its way.
-                        tokio::time::sleep(MAKE_READY_EVERY.saturating_sub(since.elapsed())).await;
+                        parts.clock.sleep_until(after(since, MAKE_READY_EVERY)).await;
                     }
                     (Some(at), _) => parts.clock.sleep_until(at).await,
                     (None, _) => std::future::pending().await,
                 }
             };
             let (nudge, wakes) = (&provisioner.nudges[self.call as usize], &mut self.wakes);
-            let came_due = self.beat.during(async {
+            let first = self.beat.during(async {
                 tokio::select! {
-                    () = due => true,
-                    () = nudge.notified() => false,
+                    () = due => First::Due,
+                    () = nudge.notified() => First::Nudge,
                     changed = wakes.changed() => {
                         if changed.is_err() {
                             // The watch has ended, and with it the daemon.
                             std::future::pending::<()>().await;
                         }
-                        false
+                        First::Commit
                     }
                 }
             });
-            if came_due.await {
-                // A claim makes ready what has come due.
-                self.made_ready_at = None;
-                return Ok(1);
+            match first.await {
+                First::Due => {
+                    // A claim makes ready what has come due.
+                    self.made_ready_at = None;
+                    return Ok(1);
+                }
+                // A row was let go: it may be due, and is not the one that was held.
+                First::Nudge => self.in_vain = None,
+                First::Commit => {}
             }
         }
     }
@@ -205,7 +216,7 @@ impl Lane {
     /// Takes what a claim got.
     fn got(&mut self, claimed: Claimed) -> Vec<Request> {
         let in_vain = claimed.requests.is_empty() && claimed.became_ready == 0;
-        self.in_vain = in_vain.then(Stopwatch::start);
+        self.in_vain = in_vain.then(|| self.provisioner.parts.clock.now());
         claimed.requests
     }
 
