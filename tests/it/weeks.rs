@@ -14,9 +14,9 @@ use std::thread;
 use life::Life;
 
 /// What every run takes.
-const SEEDS: Range<u64> = 0..240;
+const SEEDS: Range<u64> = 0..200;
 /// How many events a life has.
-const EVENTS: usize = 20;
+const EVENTS: usize = 10;
 /// How many lives are lived side by side: a life often waits.
 const SIDE_BY_SIDE: u64 = 4;
 

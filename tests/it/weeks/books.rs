@@ -208,10 +208,11 @@ impl Life {
         let service = self.rows("SELECT * FROM service").await;
         let now = text(self.world.clock.now());
         assert_eq!(open, Vec::<Vec<String>>::new(), "at {now}: {service:?}");
-        // Whatever is open is online, unless it was given up while nobody could see that it is, or when Weixin itself said that it
-        // was not yet (where the clock was set back, the platform's, which is the same, takes hours for what takes seconds).
+        // Whatever is open is online, unless it was given up while nobody could see that it is, since Weixin said nothing or what
+        // nobody knows; or when Weixin itself said that it was not yet (where the clock was set back, the platform's, which is the same, takes hours for what takes seconds).
         let failed = format!(
             "SELECT env FROM status WHERE state = 'failed' AND remedy NOT LIKE '%retry.give_up_after%'
+                AND errcode IS NOT -604999
                 AND NOT (remedy = '{CONFIRM_REMEDY}'
                          AND (SELECT errcode FROM attempt WHERE attempt.env = status.env ORDER BY id DESC LIMIT 1) = 0)"
         );

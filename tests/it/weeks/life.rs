@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use fastrand::Rng;
 use sqlx::{Row as _, SqliteConnection};
 use staticstored::clock::{Clock, Timestamp, after, parse, text};
@@ -20,7 +21,9 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// Environments, so few that they are requested again and again.
 const ENVS: usize = 16;
 /// In how many steps the time between two events goes by.
-const STEPS: u32 = 6;
+const STEPS: u32 = 3;
+/// Weixin pushes one every ten minutes; within the hour is often enough.
+const TICKETS_COME_EVERY: TimeDelta = TimeDelta::minutes(45);
 /// How long mended things may take, at most, to come to their end: longer than any backoff.
 const LONGEST_END: Duration = Duration::from_secs(3 * 24 * 3600);
 /// A file system in memory: what a disk does to the database is asked by `binary`, and here it only costs time.
@@ -155,7 +158,7 @@ impl Life {
         self.settle_down().await;
     }
 
-    /// Time goes by, in steps; what is over is over, and tickets come every ten minutes.
+    /// Time goes by, in steps; what is over is over, and tickets come.
     pub(super) async fn let_go_by(&mut self, whole: Duration) {
         let end = after(self.platform.now(), whole);
         while self.platform.now() < end {
@@ -165,7 +168,7 @@ impl Life {
             if self.trouble_until.is_some_and(|until| until <= now) {
                 self.end_trouble().await;
             }
-            if self.tickets_come && now - self.ticket_at >= chrono::TimeDelta::minutes(10) {
+            if self.tickets_come && now - self.ticket_at >= TICKETS_COME_EVERY {
                 self.new_ticket().await;
             }
             self.nobody_starves().await;
@@ -249,7 +252,7 @@ impl Life {
     }
 
     /// How long it has lasted.
-    pub(super) fn lasted(&self) -> chrono::TimeDelta {
+    pub(super) fn lasted(&self) -> TimeDelta {
         self.platform.now() - self.begun
     }
 
