@@ -16,7 +16,7 @@ use life::Life;
 /// What every run takes.
 const SEEDS: Range<u64> = 0..200;
 /// How many events a life has.
-const EVENTS: usize = 10;
+const EVENTS: usize = 8;
 /// How many lives are lived side by side: a life often waits.
 const SIDE_BY_SIDE: u64 = 4;
 

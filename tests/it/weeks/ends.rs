@@ -63,7 +63,7 @@ impl Life {
         process.tell_to_stop();
         while !process.has_ended() {
             if !self.one_turn().await {
-                process.stirs().await;
+                process.sleeps().await;
             }
         }
         let process = self.process.take().expect("one that has stopped");

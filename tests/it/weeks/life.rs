@@ -21,7 +21,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// Environments, so few that they are requested again and again.
 const ENVS: usize = 16;
 /// In how many steps the time between two events goes by.
-const STEPS: u32 = 3;
+const STEPS: u32 = 2;
 /// Weixin pushes one every ten minutes; within the hour is often enough.
 const TICKETS_COME_EVERY: TimeDelta = TimeDelta::minutes(45);
 /// How long mended things may take, at most, to come to their end: longer than any backoff.

@@ -107,7 +107,7 @@ impl Life {
     async fn something_happens(&self, process: &Process) {
         let held = self.world.simulator.held();
         tokio::select! {
-            () = process.stirs() => {}
+            () = process.sleeps() => {}
             () = self.world.simulator.wait_until(|simulator| simulator.held() != held) => {}
         }
     }
@@ -133,7 +133,7 @@ impl Life {
                 _ => return,
             }
             self.stir_the_watch();
-            let _ = tokio::time::timeout(STIR_AGAIN, process.stirs()).await;
+            let _ = tokio::time::timeout(STIR_AGAIN, process.sleeps()).await;
         }
     }
 

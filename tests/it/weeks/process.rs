@@ -36,14 +36,7 @@ pub(super) struct Process {
 #[derive(Default)]
 struct Parks {
     count: AtomicU64,
-    changed: Notify,
-}
-
-impl Parks {
-    fn count(&self) {
-        self.count.fetch_add(1, SeqCst);
-        self.changed.notify_one();
-    }
+    slept: Notify,
 }
 
 impl Process {
@@ -56,8 +49,13 @@ impl Process {
         let (asleep, awake) = (parks.clone(), parks.clone());
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .on_thread_park(move || asleep.count())
-            .on_thread_unpark(move || awake.count())
+            .on_thread_park(move || {
+                asleep.count.fetch_add(1, SeqCst);
+                asleep.slept.notify_one();
+            })
+            .on_thread_unpark(move || {
+                awake.count.fetch_add(1, SeqCst);
+            })
             .build()
             .unwrap();
         let handle = runtime.handle().clone();
@@ -120,13 +118,13 @@ impl Process {
         // Nobody is left to ask once it has ended.
         let Ok(seen) = probe.await else { return };
         while self.parks.count.load(SeqCst) == seen {
-            self.parks.changed.notified().await;
+            self.parks.slept.notified().await;
         }
     }
 
-    /// Waits until it has woken or gone to sleep since the last time that this was asked.
-    pub(super) async fn stirs(&self) {
-        self.parks.changed.notified().await;
+    /// Waits until it has gone to sleep since the last time that this was asked.
+    pub(super) async fn sleeps(&self) {
+        self.parks.slept.notified().await;
     }
 
     /// Whether it sleeps, and all the while what `look` asks is so.
