@@ -252,11 +252,6 @@ impl World {
         end(runtime).await;
     }
 
-    /// Whether no daemon runs.
-    pub fn is_down(&self) -> bool {
-        self.daemon.is_none()
-    }
-
     /// Stops the daemon and waits until it has.
     pub async fn stop(&mut self) -> Result<(), DaemonError> {
         let running = self.daemon.take().expect("a daemon to stop");

@@ -223,7 +223,7 @@ impl Life {
     }
 
     /// All that a life leaves behind: two of one seed leave the same. Left out is what real time writes: how long an answer
-    /// took, and when SQLite itself says that a request was cancelled.
+    /// took, and when SQLite itself says that a request was cancelled; and the system's words for a connection that was cut.
     pub(super) async fn all(&self) -> Vec<String> {
         let mut all = self.told();
         let ledger = self
@@ -235,8 +235,8 @@ impl Life {
             .collect::<Vec<_>>();
         all.extend(ledger);
         for sql in [
-            "SELECT id, env, at, call, errcode, errmsg, http_status, outcome FROM attempt ORDER BY id",
-            "SELECT env, state, attempts, errcode, errmsg, rid, remedy, domain, bucket, region, request, requested_at,
+            "SELECT id, env, at, call, errcode, CASE WHEN http_status IS NOT NULL THEN errmsg END, http_status, outcome FROM attempt ORDER BY id",
+            "SELECT env, state, attempts, errcode, CASE WHEN errcode IS NOT NULL THEN errmsg END, rid, remedy, domain, bucket, region, request, requested_at,
                     next_attempt_at, CASE WHEN state <> 'cancelled' THEN finished_at END
                FROM status ORDER BY env",
         ] {
