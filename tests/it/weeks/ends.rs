@@ -3,6 +3,8 @@
 
 use staticstored::simulator::{Endpoint, Fault};
 
+use crate::world::within;
+
 use super::life::{HOUR, Life, MINUTE};
 
 impl Life {
@@ -21,7 +23,7 @@ impl Life {
     pub(super) async fn crash_while_it_writes(&mut self) {
         self.begin_something().await;
         self.nothing_goes_on().await;
-        let Some(next) = self.next_turn() else {
+        let Some(next) = self.next_turn("") else {
             return self.crash().await;
         };
         self.note(format!("a feeder holds the lock; go: {next}"));
@@ -38,6 +40,31 @@ impl Life {
         self.note(format!("{held} calls are under way"));
         self.crash().await;
         self.let_go_of_calls().await;
+    }
+
+    /// The machine is suspended with a create that is decided on and not sent: by the wall clock, its lease is over, and
+    /// whoever looked now would find nothing.
+    pub(super) async fn suspend_before_a_create(&mut self) {
+        self.end_trouble().await;
+        self.insert().await;
+        let is_create = |who: &String| who.starts_with("create ");
+        let create = loop {
+            self.nothing_goes_on().await;
+            let waiting = self.world.clock.waiting();
+            match waiting.into_iter().find(is_create) {
+                Some(create) => break create,
+                None if self.one_turn().await => {}
+                None => return,
+            }
+        };
+        // Longer than a lease, and not so long that the token of the create is dead.
+        let minutes = self.dice.u32(15..60);
+        self.note(format!("suspended for {minutes} minutes before: {create}"));
+        self.move_clocks(MINUTE * minutes);
+        self.remember_a_jump().await;
+        while self.a_turn_of_another_than(&create).await {}
+        self.settle_down().await;
+        self.remember_a_jump().await;
     }
 
     /// The machine is suspended with a call on its way: by the wall clock, all leases are over.
@@ -62,8 +89,9 @@ impl Life {
         let process = self.process.as_ref().expect("a daemon to stop");
         process.tell_to_stop();
         while !process.has_ended() {
-            if !self.one_turn().await {
-                process.sleeps().await;
+            // It goes to sleep once more after its end, so that this is not missed.
+            if !self.one_turn().await && !process.has_ended() {
+                within(process.sleeps()).await;
             }
         }
         let process = self.process.take().expect("one that has stopped");

@@ -27,7 +27,10 @@ impl Life {
             22 => self.restart().await,
             23 => self.jump().await,
             24 => self.pause().await,
-            25 => self.suspend().await,
+            25 => match self.dice.bool() {
+                true => self.suspend().await,
+                false => self.suspend_before_a_create().await,
+            },
             _ => match self.dice.bool() {
                 true => self.break_an_opening(),
                 false => self.postpone().await,

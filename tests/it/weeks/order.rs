@@ -24,23 +24,30 @@ impl Life {
 
     /// Gives a turn, once nothing else goes on; whether anybody wanted one.
     pub(super) async fn one_turn(&self) -> bool {
+        self.a_turn_of_another_than("").await
+    }
+
+    /// The same, but one has to wait.
+    pub(super) async fn a_turn_of_another_than(&self, who: &str) -> bool {
         self.nothing_goes_on().await;
         self.check_turns();
-        let Some(next) = self.next_turn() else {
+        let Some(next) = self.next_turn(who) else {
             return false;
         };
         self.note(format!("  {next}"));
         self.world.clock.let_go(&next)
     }
 
-    pub(super) fn next_turn(&self) -> Option<String> {
+    /// Whose turn is next, if not that of `other`.
+    pub(super) fn next_turn(&self, other: &str) -> Option<String> {
         let now = self.world.clock.now();
         let draw = |who: &String| {
             let mut hasher = DefaultHasher::new();
             (self.seed, now, who).hash(&mut hasher);
             hasher.finish()
         };
-        self.world.clock.waiting().into_iter().min_by_key(draw)
+        let waiting = self.world.clock.waiting().into_iter();
+        waiting.filter(|who| who != other).min_by_key(draw)
     }
 
     /// At most one exchange at a time, whatever happens.
