@@ -16,7 +16,7 @@ check "and what is inserted is opened" wait_for 20 all_online
 check "systemctl status says what goes on" wait_for 15 eval '[[ "$(property StatusText)" = "online 5; token until "* ]]'
 
 status() { guest grep "^$1:" "/proc/$(pid)/status"; }
-check "it runs as its own user" eval 'status Uid | grep -q "[[:space:]]$(guest id -u staticstored)[[:space:]]"'
+check "it runs as its own user" [ "$(guest stat -c %U "/proc/$(pid)")" = staticstored ]
 check "which cannot read its memory" [ "$(guest stat -c %U "/proc/$(pid)/mem")" = root ]
 check "it has no privileges" eval 'for set in CapInh CapPrm CapEff CapBnd CapAmb; do status $set | grep -q "0000000000000000$" || exit 1; done'
 check "and can gain none" eval 'status NoNewPrivs | grep -q "1$"'
