@@ -29,13 +29,6 @@ pub struct LaneError {
     source: StoreError,
 }
 
-/// What comes first while a lane waits for work.
-enum First {
-    Due,
-    Nudge,
-    Commit,
-}
-
 pub(super) struct Lane {
     provisioner: Provisioner,
     call: Call,
@@ -133,28 +126,23 @@ impl Lane {
                 }
             };
             let (nudge, wakes) = (&provisioner.nudges[self.call as usize], &mut self.wakes);
-            let first = self.beat.during(async {
+            let came_due = self.beat.during(async {
                 tokio::select! {
-                    () = due => First::Due,
-                    () = nudge.notified() => First::Nudge,
+                    () = due => true,
+                    () = nudge.notified() => false,
                     changed = wakes.changed() => {
                         if changed.is_err() {
                             // The watch has ended, and with it the daemon.
                             std::future::pending::<()>().await;
                         }
-                        First::Commit
+                        false
                     }
                 }
             });
-            match first.await {
-                First::Due => {
-                    // A claim makes ready what has come due.
-                    self.made_ready_at = None;
-                    return Ok(1);
-                }
-                // A row was let go: it may be due, and is not the one that was held.
-                First::Nudge => self.in_vain = None,
-                First::Commit => {}
+            if came_due.await {
+                // A claim makes ready what has come due.
+                self.made_ready_at = None;
+                return Ok(1);
             }
         }
     }

@@ -102,6 +102,7 @@ impl Life {
     async fn begin_something(&mut self) {
         for _ in 0..self.dice.usize(0..3) {
             self.insert().await;
+            self.nothing_goes_on().await;
         }
         for _ in 0..self.dice.usize(0..6) {
             self.one_turn().await;
@@ -126,6 +127,9 @@ impl Life {
         while self.world.simulator.held() == 0 && self.one_turn().await {
             self.nothing_goes_on().await;
         }
+        // No more than one: the answers of two would come in any order.
+        self.world.simulator.clear_faults();
+        self.everyday_faults();
         self.world.simulator.held()
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Life {
     pub(super) paused: bool,
     ticket_at: Timestamp,
     pub(super) tickets_come: bool,
+    /// Rows that were due when time last stood still, though nothing was in the way.
+    pub(super) hungry: Vec<Vec<String>>,
     /// What has happened, to be told when the books do not agree.
     log: RefCell<Vec<String>>,
 }
@@ -109,6 +111,7 @@ impl Life {
             paused: false,
             ticket_at: now,
             tickets_come: true,
+            hungry: Vec::new(),
             log: RefCell::default(),
         };
         life.everyday_faults();
