@@ -11,7 +11,7 @@ use super::life::{HOUR, Life, MINUTE};
 impl Life {
     /// Something happens, and then time goes by.
     pub(super) async fn event(&mut self) {
-        match self.dice.u32(0..27) {
+        match self.dice.u32(0..29) {
             0..=6 => self.request().await,
             7 | 8 => self.cancel().await,
             9 => self.outage().await,
@@ -27,10 +27,8 @@ impl Life {
             22 => self.restart().await,
             23 => self.jump().await,
             24 => self.pause().await,
-            25 => match self.dice.bool() {
-                true => self.suspend().await,
-                false => self.suspend_before_a_create().await,
-            },
+            25 => self.suspend().await,
+            26 | 27 => self.suspend_before_a_create().await,
             _ => match self.dice.bool() {
                 true => self.break_an_opening(),
                 false => self.postpone().await,
