@@ -255,6 +255,44 @@ mod tests {
     }
 
     #[test]
+    fn of_what_passes_the_codes_that_mean_too_many_refused_the_call_and_the_quotas_of_one_env_slow_nobody_down()
+     {
+        let of = |effect, load| {
+            known()
+                .filter(|code| meaning(*code) == Meaning::Passes(effect, load))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(Effect::None, Load::Busy), [45011, 9402202]);
+        assert_eq!(of(Effect::None, Load::Fine), [-501003, -501004]);
+        assert_eq!(
+            of(Effect::Possible, Load::Busy),
+            [-1, -1000, -501002, -601001, -601003]
+        );
+        assert_eq!(of(Effect::Possible, Load::Fine), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn an_explanation_says_what_is_done_about_each_class() {
+        for (code, class) in [
+            (0, "accepted"),
+            (45011, "passes: tried again"),
+            (-1, "passes: looked at"),
+            (42001, "token:"),
+            (40097, "this environment:"),
+            (61004, "whole line:"),
+            (61005, "ticket:"),
+            (40013, "the token exchange:"),
+        ] {
+            let told = explain(code).unwrap();
+            assert!(told.class.starts_with(class), "{told:?}");
+            assert_eq!(told.code, code);
+        }
+        assert_eq!(explain(12345), None);
+        assert!(explain(61004).unwrap().remedy.contains("requestIP"));
+        assert!(exchange(40125).1.contains("appsecret") && exchange(12345).1.contains("does not know"));
+    }
+
+    #[test]
     fn no_code_stands_twice_and_each_has_a_meaning_and_a_remedy_that_ends_as_a_sentence() {
         let mut seen = std::collections::HashSet::new();
         for code in known() {

@@ -387,3 +387,21 @@ fn what_is_put_off_is_never_called_before_and_what_is_over_stays_so() {
     assert_eq!(due(Outcome::unsent(&create).put_off(at(9))), Some(at(9)));
     assert_eq!(fails(REMEDY).put_off(at(9)), fails(REMEDY));
 }
+
+#[test]
+fn the_words_in_the_history_are_those_that_are_documented() {
+    let words = [
+        Word::Accepted,
+        Word::Online,
+        Word::NotYet,
+        Word::Absent,
+        Word::Retry,
+        Word::Token,
+        Word::Line,
+        Word::Failed,
+    ];
+    let readme = include_str!("../../../README.md");
+    for word in words.map(Word::as_str) {
+        assert!(word.len() > 3 && readme.contains(&format!("`{word}`")), "{word}");
+    }
+}
