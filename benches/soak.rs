@@ -32,7 +32,7 @@ async fn main() -> Result<()> {
     if let Some(task) = feeder::Task::from_arguments() {
         return task.run().await;
     }
-    let (envs, pause) = (number(0, 1_000_000) / FEEDERS * FEEDERS, number(1, 100));
+    let (envs, pause) = (number(0, 1_000_000) / FEEDERS * FEEDERS, number(1, 50));
     println!("{FEEDERS} feeders that pause for up to {pause} ms, {envs} environments, {IN_FLIGHT} in flight");
     println!("feeders alone: {}", alone(pause).await?);
     let simulator = weixin().await?;

@@ -56,7 +56,7 @@ fn the_benchmarks_are_those_of_the_manifest_and_do_by_default_what_is_said() {
         (share, "CLIENTS: u64 = 16;", "16 clients at once"),
         (
             soak,
-            "(number(0, 1_000_000) / FEEDERS * FEEDERS, number(1, 100))",
+            "(number(0, 1_000_000) / FEEDERS * FEEDERS, number(1, 50))",
             "| 1,000,000 environments by the real program",
         ),
         (soak, "FEEDERS: u64 = 4;", "while 4 feeders insert"),
