@@ -12,12 +12,11 @@ use crate::clock::Stopwatch;
 
 /// Commits begin no closer together than this, but for the first after a pause.
 const SPACING: Duration = Duration::from_millis(5);
-/// How many times as long as a transaction took the database is left alone after it.
-const FOR_NOBODY: u32 = 1;
+/// How many times as long as a transaction took the database is left alone after it, and for how long at most: what took
+/// longer was waiting for the disk.
+const FOR_NOBODY: (u32, Duration) = (1, Duration::from_millis(50));
 /// The same while other programs write.
-const FOR_OTHERS: u32 = 3;
-/// But no longer than this: what took longer was waiting for the disk.
-const LONGEST: Duration = Duration::from_millis(50);
+const FOR_OTHERS: (u32, Duration) = (3, Duration::from_millis(150));
 /// For how long somebody who wrote is expected to write again.
 const EXPECTED: Duration = Duration::from_secs(2);
 
@@ -49,8 +48,8 @@ impl Rest {
 }
 
 fn alone(locked: Duration, others: bool) -> Duration {
-    let times = if others { FOR_OTHERS } else { FOR_NOBODY };
-    (locked * times).min(LONGEST).max(SPACING.saturating_sub(locked))
+    let (times, longest) = if others { FOR_OTHERS } else { FOR_NOBODY };
+    (locked * times).min(longest).max(SPACING.saturating_sub(locked))
 }
 
 #[cfg(test)]
@@ -61,7 +60,8 @@ mod tests {
 
     #[test]
     fn half_of_the_time_is_left_or_three_quarters_where_others_write_up_to_a_bound() {
-        for (locked, for_nobody, for_others) in [(1, 4, 4), (2, 3, 6), (4, 4, 12), (30, 30, 50), (80, 50, 50)]
+        for (locked, for_nobody, for_others) in
+            [(1, 4, 4), (2, 3, 6), (4, 4, 12), (30, 30, 90), (80, 50, 150)]
         {
             let left = [alone(locked * MS, false), alone(locked * MS, true)];
             assert_eq!(left, [for_nobody * MS, for_others * MS], "{locked} ms");
