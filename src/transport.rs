@@ -6,6 +6,9 @@ use std::error::Error;
 
 use reqwest::Response;
 
+/// The longest text of somebody else's that is kept, in characters.
+pub const LONGEST_QUOTE: usize = 500;
+
 /// Why nothing came back, or only a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -66,4 +69,17 @@ pub fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What somebody else said, fit to be kept and shown: without our `secrets`, should he quote them, on one line, and cut at
+/// [`LONGEST_QUOTE`]. They are hidden before anything is cut: a piece of one would not be found any more.
+#[must_use]
+pub fn quote(text: &str, secrets: &[&str]) -> String {
+    let text = secrets
+        .iter()
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST_QUOTE)
+        .collect()
 }

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::OwnerError;
 use crate::clock::{Timestamp, after, parse};
 use crate::credential::Token;
+use crate::transport;
 
 /// The longest life of a token that is believed; the documented one is 7200 s (weixin-api.md 2.1).
 const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
-/// The longest reason or remedy that is kept, in characters.
-const LONGEST_TEXT: usize = 500;
 
 #[derive(Deserialize)]
 struct Lent {
@@ -97,13 +96,7 @@ pub fn refusal(status: u16, body: &[u8], secrets: &[&str]) -> OwnerError {
 /// The owner has none at the moment, and says why; or something in front of it says that it is not there.
 fn lacking(body: &[u8], secrets: &[&str]) -> OwnerError {
     let said = serde_json::from_slice::<Lacking>(body).ok();
-    let shown = |text: String| {
-        let text = secrets
-            .iter()
-            .fold(text, |text, secret| text.replace(secret, "[hidden]"));
-        let one_line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        one_line.take(LONGEST_TEXT).collect::<String>()
-    };
+    let shown = |text: String| transport::quote(&text, secrets);
     let (reason, remedy) = said.map_or((None, None), |said| (said.reason, said.remedy));
     let lacks = reason.is_some();
     let reason = match reason {

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::errcode;
 use crate::outcome::{Effect, Load, Meaning, Site, StoreRecord, StoreState};
 use crate::request::Env;
+use crate::transport;
 
 /// The longest errmsg that is kept, in characters.
-pub const LONGEST_ERRMSG: usize = 500;
+pub const LONGEST_ERRMSG: usize = transport::LONGEST_QUOTE;
 /// The longest rid that is one, in characters; Weixin's have 26 (weixin-api.md 2.6).
 pub const LONGEST_RID: usize = 64;
 
@@ -117,10 +118,7 @@ fn rid(errmsg: &str) -> Option<&str> {
 
 /// Keeps what can be printed, on one line, up to [`LONGEST_ERRMSG`] characters.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_ERRMSG)
-        .collect()
+    transport::quote(text, &[])
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::errcode::{self, ExchangeClass};
 use super::{CallError, Weixin, answer};
 use crate::credential::{AppSecret, Ticket};
+use crate::transport;
 use std::time::Duration;
 
 /// The longest life of a token that is believed, in seconds; the documented one is 7200 (weixin-api.md 2.1).
@@ -177,10 +178,10 @@ fn from_transport(error: &CallError) -> ExchangeError {
 }
 
 fn refused(code: i64, errmsg: &str, hide: &[&str]) -> ExchangeError {
-    let errmsg = hide
-        .iter()
-        .fold(errmsg.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
-    let reason = format!("Weixin answered errcode {code}: {}", answer::printable(&errmsg));
+    let reason = format!(
+        "Weixin answered errcode {code}: {}",
+        transport::quote(errmsg, hide)
+    );
     match errcode::exchange(code) {
         (ExchangeClass::Passes, _) => ExchangeError::Passes {
             errcode: Some(code),
