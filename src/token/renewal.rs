@@ -266,3 +266,6 @@ impl<F: Fetch> Renewal<F> {
         after(now, share.max(LEAST_WAIT))
     }
 }
+
+#[cfg(test)]
+mod tests;
