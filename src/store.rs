@@ -12,6 +12,8 @@ mod patience;
 mod place;
 mod queue;
 mod reader;
+#[cfg(test)]
+mod scratch;
 mod service;
 mod tickets;
 mod writer;
@@ -162,6 +164,8 @@ impl Store {
             .max_connections(2)
             .idle_timeout(None)
             .max_lifetime(None)
+            // A connection to a file is not lost; to ask would be one more hop to its thread before each read.
+            .test_before_acquire(false)
             .connect_with(options(path, Access::Read))
             .await
             .map_err(|error| StoreError::open(path, error))?;

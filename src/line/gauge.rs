@@ -137,13 +137,9 @@ impl Gauge {
         if self.paused {
             return Room::None;
         }
-        if let Some(rest_until) = self.rest_until {
-            if self.in_flight > 0 {
-                return Room::None;
-            }
-            if rest_until > now {
-                return Room::Until(rest_until);
-            }
+        // While it rests, its width is one: a probe at a time.
+        if let Some(rest_until) = self.rest_until.filter(|until| *until > now) {
+            return Room::Until(rest_until);
         }
         let free = self.window.saturating_sub(self.in_flight);
         let permits = self.share(call, free).min(most);

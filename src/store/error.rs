@@ -104,3 +104,53 @@ impl StoreError {
         matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14 | 15)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::scratch::Scratch;
+    use crate::store::{Access, connect};
+
+    #[tokio::test]
+    async fn a_full_disk_a_lock_and_a_read_only_file_pass_and_a_statement_that_is_wrong_does_not() {
+        let scratch = Scratch::new().await;
+        let insert = "INSERT INTO queue (env) VALUES ('a')";
+        let mut full = scratch.connection().await;
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
+            .fetch_one(&mut full)
+            .await
+            .unwrap();
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::raw_sql(limit).execute(&mut full).await.unwrap();
+        let mut read_only = connect(scratch.store.path(), Access::Read).await.unwrap();
+        let mut locked = scratch.connection().await;
+        sqlx::raw_sql("PRAGMA busy_timeout = 0")
+            .execute(&mut locked)
+            .await
+            .unwrap();
+        let (mut one, mut another) = (scratch.connection().await, scratch.connection().await);
+        let mut holder = scratch.connection().await;
+        let fills = "INSERT INTO attempt (env, at, call, errmsg, latency_ms, outcome)
+                     VALUES ('a', '', 'create', hex(zeroblob(9000)), 1, '')";
+        let mut errors = Vec::new();
+        for (connection, sql, passes) in [
+            (&mut full, fills, true),
+            (&mut read_only, insert, true),
+            (&mut one, "INSERT INTO queue (env) VALUES ('no env')", false),
+            (&mut another, "INSERT INTO nothing VALUES (1)", false),
+        ] {
+            let error = sqlx::raw_sql(sql).execute(connection).await.unwrap_err();
+            errors.push((StoreError::from(error), passes));
+        }
+        sqlx::raw_sql("BEGIN IMMEDIATE")
+            .execute(&mut holder)
+            .await
+            .unwrap();
+        let error = sqlx::raw_sql(insert).execute(&mut locked).await.unwrap_err();
+        errors.push((StoreError::from(error), true));
+        errors.push((StoreError::Gone, false));
+        for (error, passes) in errors {
+            assert_eq!(error.passes(), passes, "{error}");
+        }
+    }
+}

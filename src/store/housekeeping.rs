@@ -118,3 +118,6 @@ pub(super) async fn optimize(connection: &mut SqliteConnection) -> Result<(), St
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,3 +30,25 @@ impl Patience {
         tokio::time::sleep(RETRY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_is_told_and_then_one_in_ten_seconds() {
+        let told: Vec<u32> = (0..=100)
+            .filter(|tries| Patience { tries: *tries }.tells())
+            .collect();
+        assert_eq!(told, [0, 50, 100]);
+        assert_eq!(RETRY * TRIES_PER_WARNING, Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn each_rest_is_a_try() {
+        let mut patience = Patience::default();
+        patience.rest().await;
+        patience.rest().await;
+        assert_eq!(patience.tries(), 2);
+    }
+}

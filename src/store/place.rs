@@ -42,3 +42,25 @@ impl Place {
 fn identity(file: &Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_in_its_place_until_another_one_or_none_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        std::fs::write(&path, "one").unwrap();
+        let place = Place::of(&path).unwrap();
+        std::fs::write(&path, "the same, written to").unwrap();
+        place.check().unwrap();
+        // The old one is still there, so the new one cannot have its number.
+        std::fs::rename(&path, directory.path().join("old.db")).unwrap();
+        assert!(matches!(place.check(), Err(StoreError::Replaced { path: at }) if at == path));
+        std::fs::write(&path, "another").unwrap();
+        assert!(matches!(place.check(), Err(StoreError::Replaced { path: at }) if at == path));
+        std::fs::rename(directory.path().join("old.db"), &path).unwrap();
+        place.check().unwrap();
+    }
+}

@@ -194,3 +194,6 @@ impl Store {
 fn moment(at: Option<Timestamp>) -> Option<String> {
     at.map(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ impl Store {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

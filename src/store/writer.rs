@@ -176,3 +176,6 @@ impl Pen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,32 +3,11 @@
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::pulse::Pulse;
-use crate::store::{Access, connect};
+use crate::store::scratch::Scratch;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-struct Shelf {
-    _directory: tempfile::TempDir,
-    store: Store,
-}
-
-impl Shelf {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(
-            &directory.path().join("q.db"),
-            &Pulse::default(),
-            &TaskTracker::new(),
-        )
-        .await
-        .unwrap();
-        Self {
-            _directory: directory,
-            store,
-        }
-    }
-
+impl Scratch {
     async fn push(&self, ticket: &str, created_at: &str, received_at: &str) -> bool {
         let pushed = PushedTicket {
             ticket: Ticket::parse(ticket).unwrap(),
@@ -36,11 +15,6 @@ impl Shelf {
             received_at: parse(received_at).unwrap(),
         };
         self.store.receive_ticket(pushed).await.unwrap()
-    }
-
-    async fn execute(&self, sql: &'static str) {
-        let mut connection = connect(self.store.path(), Access::Write).await.unwrap();
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     }
 
     async fn newest(&self) -> String {
@@ -51,7 +25,7 @@ impl Shelf {
 
 #[tokio::test]
 async fn a_newer_ticket_is_kept_and_an_older_or_repeated_one_is_not() {
-    let tickets = Shelf::new().await;
+    let tickets = Scratch::new().await;
     let now = "2026-11-23T12:00:00.000Z";
     assert!(tickets.push("first", "2026-11-23T11:50:00.000Z", now).await);
     assert!(tickets.push("second", "2026-11-23T12:00:00.000Z", now).await);
@@ -70,7 +44,7 @@ async fn a_newer_ticket_is_kept_and_an_older_or_repeated_one_is_not() {
 
 #[tokio::test]
 async fn the_order_outlives_the_tickets_and_those_inserted_by_hand() {
-    let tickets = Shelf::new().await;
+    let tickets = Scratch::new().await;
     let now = "2026-11-23T12:00:00.000Z";
     assert!(tickets.push("pushed", "2026-11-23T11:50:00.000Z", now).await);
     tickets
@@ -86,7 +60,7 @@ async fn the_order_outlives_the_tickets_and_those_inserted_by_hand() {
 #[tokio::test]
 async fn a_create_time_that_cannot_be_shuts_nothing_out_and_replaces_nothing_fresh() {
     for absurd in ["9999-12-31T23:59:59.000Z", "2014-10-13T09:30:05.000Z"] {
-        let tickets = Shelf::new().await;
+        let tickets = Scratch::new().await;
         // Better than none.
         assert!(tickets.push("absurd", absurd, "2026-11-23T12:00:00.000Z").await);
         assert_eq!(tickets.store.ticket_created_at().await.unwrap(), None);
@@ -99,7 +73,7 @@ async fn a_create_time_that_cannot_be_shuts_nothing_out_and_replaces_nothing_fre
 
 #[tokio::test]
 async fn with_a_clock_that_is_far_behind_a_ticket_is_still_kept_every_hour() {
-    let tickets = Shelf::new().await;
+    let tickets = Scratch::new().await;
     let mut ours = parse("2026-11-20T00:00:00.000Z").unwrap();
     let mut kept = Vec::new();
     for n in 0..30 {
@@ -135,7 +109,7 @@ fn a_few_minutes_ahead_and_hours_behind_are_no_wrong_clock() {
 
 #[tokio::test]
 async fn of_tickets_that_come_together_the_newest_is_kept_in_whatever_order_they_come() {
-    let tickets = Shelf::new().await;
+    let tickets = Scratch::new().await;
     let now = "2026-11-23T12:00:00.000Z";
     let made = |minute: u32| format!("2026-11-23T11:{minute:02}:00.000Z");
     let pushes = TaskTracker::new();
@@ -153,4 +127,17 @@ async fn of_tickets_that_come_together_the_newest_is_kept_in_whatever_order_they
     assert_eq!(tickets.newest().await, "of-59");
     let at = tickets.store.ticket_created_at().await.unwrap();
     assert_eq!(at, parse(&made(59)));
+}
+
+#[tokio::test]
+async fn all_but_the_newest_are_pruned() {
+    let tickets = Scratch::new().await;
+    tickets
+        .execute("INSERT INTO ticket (component_verify_ticket) VALUES ('a'), ('b'), ('c')")
+        .await;
+    assert_eq!(tickets.store.prune_tickets().await.unwrap(), 2);
+    assert_eq!(
+        tickets.rows("SELECT component_verify_ticket FROM ticket").await,
+        ["c"]
+    );
 }
