@@ -14,7 +14,8 @@ use crate::clock::{Timestamp, parse, text};
 use crate::credential::Token;
 
 /// A cache file is no larger than this, in bytes.
-const LARGEST: u64 = 8 * 1024;
+const LARGEST: u64 = 8192;
+const NO_CACHE_FILE: &str = "it is no cache file";
 
 /// Where a token is kept, and whose it must be.
 #[derive(Clone, Debug)]
@@ -37,34 +38,33 @@ struct Cached {
 }
 
 impl Cache {
-    /// Reads the token, where there is one of this platform that is still live.
+    /// Reads the token, where there is one of this platform that is still live. A file that cannot be used is told of, and
+    /// costs a token.
     #[must_use]
     pub fn load(&self, now: Timestamp) -> Option<Token> {
-        let path = &self.file;
-        let cached = match read(path) {
-            Ok(cached) => cached,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                // serde_json's own words could quote the token.
-                let error = if error.kind() == io::ErrorKind::InvalidData {
-                    "it is no cache file".into()
-                } else {
-                    error.to_string()
-                };
-                tracing::warn!(path = %path.display(), error, "the token's cache file cannot be used; a token is fetched");
-                return None;
-            }
+        self.look(now).unwrap_or_else(|error| {
+            let path = self.file.display();
+            tracing::warn!(%path, error, "the token's cache file cannot be used; a token is fetched");
+            None
+        })
+    }
+
+    /// Why the file cannot be used, in words of our own: serde_json's could quote the token.
+    fn look(&self, now: Timestamp) -> Result<Option<Token>, String> {
+        let Some(cached) = read(&self.file)? else {
+            return Ok(None);
         };
         if cached.component_appid != self.appid || cached.api != self.api {
-            tracing::warn!(path = %path.display(), "the token's cache file belongs to another platform; a token is fetched");
-            return None;
+            return Err("it belongs to another platform".into());
         }
-        let (obtained_at, expires_at) = (parse(&cached.obtained_at)?, parse(&cached.expires_at)?);
+        let (Some(obtained_at), Some(expires_at)) = (parse(&cached.obtained_at), parse(&cached.expires_at))
+        else {
+            return Err(NO_CACHE_FILE.into());
+        };
+        let token = Token::new(&cached.component_access_token, obtained_at, expires_at);
         // A clock that was set back would make an old token look young.
         let live = obtained_at <= now && now < expires_at;
-        Token::new(&cached.component_access_token, obtained_at, expires_at)
-            .ok()
-            .filter(|_| live)
+        Ok(token.ok().filter(|_| live))
     }
 
     /// Writes the token.
@@ -80,11 +80,8 @@ impl Cache {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".new");
         let temporary = Path::new(&temporary);
-        // One that a crash left may have any mode.
-        match fs::remove_file(temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // One that a crash left may have any mode. Where it cannot go, no new one can be created, which says why.
+        let _ = fs::remove_file(temporary);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -101,10 +98,17 @@ impl Cache {
     }
 }
 
-fn read(path: &Path) -> io::Result<Cached> {
+/// What is in the file; `None` where there is none.
+fn read(path: &Path) -> Result<Option<Cached>, String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
-    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| NO_CACHE_FILE.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -170,5 +174,37 @@ mod tests {
         assert!(ours.load(NOW).is_none());
         fs::remove_file(&ours.file).unwrap();
         assert!(ours.load(NOW).is_none());
+    }
+
+    #[test]
+    fn why_a_file_cannot_be_used_is_said_without_a_word_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = cache(directory.path());
+        let why = |cache: &Cache| cache.look(NOW).unwrap_err();
+        assert!(ours.look(NOW).unwrap().is_none(), "none is no fault");
+        fs::create_dir(&ours.file).unwrap();
+        assert!(why(&ours).contains("directory"), "{}", why(&ours));
+        fs::remove_dir(&ours.file).unwrap();
+        ours.save(&token()).unwrap();
+        let another = Cache {
+            appid: "wx2".into(),
+            ..ours.clone()
+        };
+        assert_eq!(why(&another), "it belongs to another platform");
+        let whole = fs::read_to_string(&ours.file).unwrap();
+        for spoilt in [
+            &whole[..whole.len() / 2],
+            &whole.replace("\"a-token\"", "a-token"),
+            &whole.replace("1970-", "never "),
+            "",
+        ] {
+            fs::write(&ours.file, spoilt).unwrap();
+            assert_eq!(why(&ours), "it is no cache file", "{spoilt}");
+        }
+        // As much of it is read as can be one.
+        for (room, fits) in [(8192, true), (8193, false)] {
+            fs::write(&ours.file, format!("{whole:>room$}")).unwrap();
+            assert_eq!(ours.look(NOW).is_ok(), fits, "{room}");
+        }
     }
 }
