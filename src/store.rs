@@ -132,13 +132,17 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreErr
     let version = sqlx::query_scalar!(r#"SELECT sqlite_version() AS "version!: String""#)
         .fetch_one(connection)
         .await?;
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    if (part(), part(), part()) < OLDEST_SQLITE {
+    if is_old(&version) {
         Err(StoreError::OldSqlite(version))
     } else {
         Ok(())
     }
+}
+
+fn is_old(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    (part(), part(), part()) < OLDEST_SQLITE
 }
 
 /// The daemon's side of the database. Clones share one writer.
@@ -182,3 +186,6 @@ impl Store {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -331,6 +331,20 @@ mod tests {
     }
 
     #[test]
+    fn of_calls_that_meet_a_fault_together_only_the_first_makes_the_line_rest() {
+        let mut gauge = Gauge::new(2);
+        let Room::Granted { epoch, .. } = gauge.take(Call::Create, 2, NOW) else {
+            panic!("no room")
+        };
+        gauge.in_flight = 0;
+        for _ in 0..2 {
+            gauge.report(Call::Create, epoch, &fault(), NOW, 1.0);
+        }
+        let first = after(NOW, FAULT_REST.initial);
+        assert_eq!(gauge.take(Call::Create, 1, NOW), Room::Until(first));
+    }
+
+    #[test]
     fn a_fault_blocks_the_line_but_for_probes_until_a_call_works() {
         let mut gauge = Gauge::new(16);
         assert!(call(&mut gauge, Call::Create, &fault(), NOW));
