@@ -13,32 +13,27 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stopwatch;
 use crate::pulse::Beat;
 
 /// How often the truth is asked for without a hint.
 pub const SLOW_POLL: Duration = Duration::from_millis(500);
-/// After this many rounds of looking in a row that each found commits close together, as our own come while a queue is
-/// drained, hints are not listened to for [`REST`]: each page that is written is one.
-const BUSY_ROUNDS: u32 = 4;
-/// How many looks of a round find a commit where they come close together.
-const BUSY_LOOKS: u32 = 3;
+/// After so many commits within this time, as our own come while a queue is drained, hints are not listened to for [`REST`]:
+/// each page that is written is one.
+const BUSY: u32 = 16;
+const BUSY_WITHIN: Duration = Duration::from_millis(160);
 const REST: Duration = Duration::from_millis(50);
 /// A disk that fails to be read may be better in a moment; after so many failures in a row, the daemon is started anew.
 const MOST_FAILURES: u32 = 100;
 const AFTER_A_FAILURE: Duration = Duration::from_millis(200);
-/// When the truth is asked for again after a hint. All of these, also after one that found something: that may have been
-/// another commit than the one that gave the hint.
-const AGAIN: [Duration; 20] = {
-    // At once a dozen times, for the commit is mostly a fraction of a millisecond away, which no timer waits for; then
-    // for as long as an fsync may take.
-    let mut waits = [Duration::ZERO; 20];
-    let mut look = 12;
-    while look < waits.len() {
-        waits[look] = Duration::from_millis(1);
-        look += 1;
-    }
-    waits
-};
+/// After a hint the truth is asked for up to so many times in short order, the first of them at once, for the commit is
+/// mostly no further away than an fsync.
+const SOON: u32 = 16;
+const SHORTLY: Duration = Duration::from_micros(100);
+/// Then so many times more, this far apart: also where something was found, which may have been another commit than the one
+/// that gave the hint.
+const LATER: u32 = 8;
+const APART: Duration = Duration::from_millis(1);
 
 /// Counts the commits that were noticed; each change is a wake-up.
 pub type Wakes = watch::Receiver<u64>;
@@ -53,6 +48,11 @@ pub struct Watch {
     version: i64,
     /// In a row.
     failures: u32,
+    /// Hints in a row that nothing was found for at once, as those of a long transaction.
+    in_vain: u32,
+    /// Commits within [`BUSY_WITHIN`], and since when they are counted.
+    busy: u32,
+    busy_since: Stopwatch,
 }
 
 impl Watch {
@@ -71,6 +71,9 @@ impl Watch {
             wakes,
             version: 0,
             failures: 0,
+            in_vain: 0,
+            busy: 0,
+            busy_since: Stopwatch::start(),
         };
         match watcher {
             Ok(watcher) => watch.watcher = Some(watcher),
@@ -85,19 +88,19 @@ impl Watch {
     /// # Errors
     /// When the database can't be asked any more.
     pub async fn run(mut self, beat: Beat, stop: CancellationToken) -> Result<(), sqlx::Error> {
-        let mut busy = 0;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = self.hints.notified() => {
-                    busy = if self.look_again(&beat).await? >= BUSY_LOOKS { busy + 1 } else { 0 };
-                }
+                () = self.hints.notified() => self.look_again(&beat).await?,
                 // Each look is a turn: no need to be woken for a beat.
-                () = tokio::time::sleep(SLOW_POLL) => { self.look(&beat).await?; }
+                () = tokio::time::sleep(SLOW_POLL) => {
+                    self.in_vain = 0;
+                    self.look(&beat).await?;
+                }
             }
-            if busy >= BUSY_ROUNDS {
-                busy = 0;
+            if self.busy >= BUSY {
+                self.busy = 0;
                 self.listen(false);
                 tokio::time::sleep(REST).await;
                 self.listen(true);
@@ -119,16 +122,30 @@ impl Watch {
         }
     }
 
-    /// Looks several times; returns how many of them found something.
-    async fn look_again(&mut self, beat: &Beat) -> Result<u32, sqlx::Error> {
-        let mut found = 0;
-        for wait in AGAIN {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+    /// Looks several times, until another hint comes that is to be followed at once.
+    async fn look_again(&mut self, beat: &Beat) -> Result<(), sqlx::Error> {
+        self.in_vain += 1;
+        for look in 0..SOON {
+            if look > 0 {
+                nap().await;
             }
-            found += u32::from(self.look(beat).await?);
+            if self.look(beat).await? {
+                // Who was woken by it needs the processor more than the next look does.
+                break;
+            }
         }
-        Ok(found)
+        // One more hint of what was just looked for is no news; and the longer hints come in vain, the less they say.
+        let deaf = 1 << self.in_vain.min(LATER.ilog2());
+        for wait in 0..LATER {
+            if wait < deaf {
+                tokio::time::sleep(APART).await;
+            } else if tokio::time::timeout(APART, self.hints.notified()).await.is_ok() {
+                self.hints.notify_one();
+                return Ok(());
+            }
+            self.look(beat).await?;
+        }
+        Ok(())
     }
 
     /// Whether something was committed since the last look.
@@ -152,10 +169,22 @@ impl Watch {
         let changed = version != self.version;
         if changed {
             self.version = version;
+            self.in_vain = 0;
+            if self.busy_since.elapsed() > BUSY_WITHIN {
+                self.busy_since = Stopwatch::start();
+                self.busy = 0;
+            }
+            self.busy += 1;
             self.wakes.send_modify(|count| *count += 1);
         }
         Ok(changed)
     }
+}
+
+/// Sleeps for [`SHORTLY`], which the runtime's timers cannot: they count milliseconds.
+async fn nap() {
+    // It fails where the runtime ends, and the watch with it.
+    let _ = tokio::task::spawn_blocking(|| std::thread::sleep(SHORTLY)).await;
 }
 
 fn watcher(path: &Path, hints: Arc<Notify>) -> notify::Result<notify::RecommendedWatcher> {

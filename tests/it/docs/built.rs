@@ -152,12 +152,24 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             ARCHITECTURE,
             "at most every 100 ms",
         ),
-        (wake, "BUSY_ROUNDS: u32 = 4;", ARCHITECTURE, "after four such"),
+        (
+            wake,
+            "SOON: u32 = 16;",
+            ARCHITECTURE,
+            "sixteen times in short order",
+        ),
+        (wake, "LATER: u32 = 8;", ARCHITECTURE, "then eight times"),
+        (
+            wake,
+            "BUSY_WITHIN: Duration = Duration::from_millis(160);",
+            ARCHITECTURE,
+            "sixteen commits within 160 ms",
+        ),
         (
             wake,
             "REST: Duration = Duration::from_millis(50);",
             ARCHITECTURE,
-            "listens for 50 ms",
+            "\nnobody listens for 50 ms",
         ),
         (
             tickets,
