@@ -38,7 +38,6 @@ pub(in crate::store) async fn claim(
         });
     }
     rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
-    show_opening(connection, order, &rows).await?;
     let mut requests = Vec::with_capacity(rows.len());
     for row in rows {
         match Env::parse(&row.env) {
@@ -108,48 +107,37 @@ async fn make_ready(
     Ok(made.rows_affected())
 }
 
+/// Takes the rows, and shows in `status` that their calls are under way, in one string of statements, since each string
+/// is a hop to SQLite's thread. A create is counted before it is made, so that one that a crash hides is remembered.
 async fn take(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<Vec<Row>, StoreError> {
-    let (call, lease_until) = (order.call.as_str(), text(order.lease_until));
+    let (call, lease_until, now) = (order.call.as_str(), text(order.lease_until), text(order.now));
     let most = i64::try_from(order.most).unwrap_or(i64::MAX);
+    let creates = i64::from(order.call == Call::Create);
     let rows = sqlx::query_as!(
         Row,
-        r#"UPDATE queue SET claim = ?1, call = 'describe', due_at = ?2
+        r#"UPDATE queue SET claim = ?, call = 'describe', due_at = ?
             WHERE id IN (SELECT id FROM queue
-                          WHERE claim IS NULL AND due_at IS NULL AND call = ?3
-                          ORDER BY priority DESC, id LIMIT ?4)
-        RETURNING id AS "id!", env, priority, failures, unknowns, failing_since, accepted_at, looks"#,
+                          WHERE claim IS NULL AND due_at IS NULL AND call = ?
+                          ORDER BY priority DESC, id LIMIT ?)
+        RETURNING id AS "id!", env, priority, failures, unknowns, failing_since, accepted_at, looks;
+
+           UPDATE status
+              SET state = 'opening', attempts = attempts + ?, create_sent = max(create_sent, ?), updated_at = ?
+            WHERE env IN (SELECT env FROM queue WHERE due_at = ? AND claim = ?) AND (? = 1 OR state <> 'opening')"#,
         order.claim,
         lease_until,
         call,
-        most
+        most,
+        creates,
+        creates,
+        now,
+        lease_until,
+        order.claim,
+        creates
     )
     .fetch_all(connection)
     .await?;
     Ok(rows)
-}
-
-/// A call is under way: `status` says so, and a create is counted before it is made, so that one that a crash
-/// hides is remembered.
-async fn show_opening(
-    connection: &mut SqliteConnection,
-    order: &ClaimOrder,
-    rows: &[Row],
-) -> Result<(), StoreError> {
-    let envs: Vec<&str> = rows.iter().map(|row| row.env.as_str()).collect();
-    let envs = serde_json::Value::from(envs).to_string();
-    let creates = i64::from(order.call == Call::Create);
-    let now = text(order.now);
-    sqlx::query!(
-        r#"UPDATE status
-              SET state = 'opening', attempts = attempts + ?2, create_sent = max(create_sent, ?2), updated_at = ?3
-            WHERE env IN (SELECT value FROM json_each(?1)) AND (?2 = 1 OR state <> 'opening')"#,
-        envs,
-        creates,
-        now
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 impl Row {
