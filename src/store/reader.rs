@@ -39,3 +39,25 @@ impl Readers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::store::scratch::Scratch;
+
+    #[tokio::test]
+    async fn what_passes_is_read_again_and_what_does_not_is_told_at_once() {
+        let scratch = Scratch::new().await;
+        // The readers' connections cannot write: that is refused as by a file system that is read-only for now.
+        for (first, passes) in [("UPDATE service SET paused = 1", true), ("SELECT nothing", false)] {
+            let tries = AtomicUsize::new(0);
+            let read = scratch.store.readers.read(|pool| {
+                let statement = [first, "SELECT 1"][tries.fetch_add(1, Ordering::Relaxed).min(1)];
+                sqlx::query(statement).execute(pool)
+            });
+            assert_eq!(read.await.is_ok(), passes, "{first}");
+            assert_eq!(tries.load(Ordering::Relaxed), 1 + usize::from(passes));
+        }
+    }
+}

@@ -227,3 +227,10 @@ async fn whether_this_user_may_write_is_tried_and_taken_back() {
             .contains("readonly")
     );
 }
+
+#[tokio::test]
+async fn the_library_is_named_by_its_version() {
+    let mut desk = desk().await;
+    let version = sqlite_version(&mut desk.connection).await.unwrap();
+    assert!(!crate::store::is_old(&version), "{version}");
+}

@@ -55,6 +55,7 @@ fn alone(locked: Duration, others: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::scratch::Scratch;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -65,6 +66,22 @@ mod tests {
         {
             let left = [alone(locked * MS, false), alone(locked * MS, true)];
             assert_eq!(left, [for_nobody * MS, for_others * MS], "{locked} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn others_are_expected_to_write_again_once_one_of_them_has_and_our_own_commits_are_none() {
+        let scratch = Scratch::new().await;
+        let mut ours = scratch.connection().await;
+        let mut rest = Rest::default();
+        let write = "UPDATE service SET errcode = coalesce(errcode, 0) + 1";
+        for _ in 0..3 {
+            assert_eq!(rest.after(10 * MS, &mut ours).await, 10 * MS);
+            sqlx::query(write).execute(&mut ours).await.unwrap();
+        }
+        scratch.execute(write).await;
+        for _ in 0..2 {
+            assert_eq!(rest.after(10 * MS, &mut ours).await, 30 * MS);
         }
     }
 }

@@ -192,18 +192,18 @@ async fn of_tickets_in_one_group_only_the_newest_is_written_and_one_that_is_not_
     let (older, old) = order(pushed("older", now()));
     let (newer, new) = order(pushed("newer", after(now(), minute)));
     let (same, again) = order(pushed("newer", after(now(), minute)));
-    let (absurd, odd) = order(pushed("absurd", parse("2014-10-13T09:30:05.000Z").unwrap()));
-    write(&mut pen, vec![older, newer, same, absurd]).await;
-    let rows = [
-        old.await.unwrap().unwrap(),
-        new.await.unwrap().unwrap(),
-        again.await.unwrap().unwrap(),
-        odd.await.unwrap().unwrap(),
-    ];
-    assert_eq!(rows, [0, 2, 0, 0]);
+    let [(early, too_early), (late, too_late)] = ["2014-10-13T09:30:05.000Z", "9999-12-31T23:59:59.000Z"]
+        .map(|at| order(pushed("absurd", parse(at).unwrap())));
+    write(&mut pen, vec![late, older, newer, same, early]).await;
+    let mut rows = Vec::new();
+    for answer in [too_late, old, new, again, too_early] {
+        rows.push(answer.await.unwrap().unwrap());
+    }
+    // Better than none, while there is none.
+    assert_eq!(rows, [1, 0, 2, 0, 0]);
     assert_eq!(
         scratch.rows("SELECT component_verify_ticket FROM ticket").await,
-        ["newer"]
+        ["absurd", "newer"]
     );
 }
 
@@ -279,4 +279,27 @@ async fn while_another_program_holds_the_lock_an_order_waits_and_is_written_afte
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     });
     assert_eq!(changed.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_writer_ends_when_the_last_of_its_givers_is_gone_and_what_they_gave_is_written() {
+    let scratch = Scratch::new().await;
+    let tasks = TaskTracker::new();
+    let store = Store::open(scratch.store.path(), &Pulse::default(), &tasks)
+        .await
+        .unwrap();
+    let another = store.clone();
+    drop(store);
+    another.set_push_asked(now()).await.unwrap();
+    drop(another);
+    tasks.close();
+    tokio::time::timeout(Duration::from_secs(60), tasks.wait())
+        .await
+        .unwrap();
+    assert_eq!(
+        scratch
+            .rows("SELECT push_asked_at IS NOT NULL FROM service")
+            .await,
+        ["1"]
+    );
 }

@@ -196,6 +196,30 @@ async fn each_code_that_blocks_the_exchange_is_shown_and_passes_by_itself_when_i
 }
 
 #[tokio::test]
+async fn a_commit_that_brings_no_newer_ticket_ends_no_wait() {
+    for (code, state) in [(BLOCKING[0], "blocked"), (61006, "waiting_for_ticket")] {
+        let mut world = World::by_hand().await;
+        world
+            .simulator
+            .fault(Fault::on(Endpoint::Exchange).errcode(code, "not like this"));
+        world.insert("waits").await;
+        world.start();
+        world.wait_for_service(state).await;
+        // The clock stands still: what is exchanged now is exchanged because of a commit.
+        for env in ["a", "b", "c", "d", "e"] {
+            world.insert(env).await;
+            world
+                .wait_for("SELECT count(*) FROM status WHERE state <> 'pending'", &["0"])
+                .await;
+        }
+        assert_eq!(world.simulator.calls(Endpoint::Exchange), 1, "{code}");
+        world.simulator.clear_faults();
+        world.fly(SECOND, UNFINISHED, &["0"]).await;
+        world.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_exchange_that_meets_what_passes_is_tried_again() {
     let mut world = World::by_hand().await;
     let exchange = || Fault::on(Endpoint::Exchange).once();
