@@ -1,10 +1,31 @@
 //! A database of a test's own, and what another program would see in it.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tokio_util::task::TaskTracker;
 
-use super::{Access, Store, connect};
+use super::{Access, Store, Terms, connect};
+use crate::clock::{Timestamp, after, parse};
 use crate::pulse::Pulse;
+use crate::request::{Call, Request};
+
+/// How long the claims of tests hold.
+pub(super) const LEASE: Duration = Duration::from_secs(300);
+
+/// When tests claim.
+pub(super) fn now() -> Timestamp {
+    parse("2026-11-24T10:00:00.000Z").unwrap()
+}
+
+/// A claim at this time, of what has come due, too.
+pub(super) fn terms_at(now: Timestamp) -> Terms {
+    Terms {
+        now,
+        lease_until: after(now, LEASE),
+        make_ready: true,
+    }
+}
 
 pub(super) struct Scratch {
     pub(super) store: Store,
@@ -22,6 +43,11 @@ impl Scratch {
             store,
             _directory: directory,
         }
+    }
+
+    pub(super) async fn claim(&self, call: Call, most: usize) -> Vec<Request> {
+        let claimed = self.store.claim(call, most, terms_at(now())).await;
+        claimed.unwrap().requests
     }
 
     /// Another program's connection.

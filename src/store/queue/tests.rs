@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{after, parse};
+use crate::clock::after;
 use crate::outcome::{Final, Next, Open, Outcome, Site, Word};
 use crate::request::Progress;
-use crate::store::scratch::Scratch;
-
-const LEASE: Duration = Duration::from_secs(300);
+use crate::store::scratch::{LEASE, Scratch, now, terms_at};
 
 /// What the tests ask of `queue` and of `status`.
 const QUEUE: &str = "SELECT env, call, claim IS NOT NULL, due_at, retry_at, failures, unknowns, failing_since, accepted_at, \
@@ -16,20 +14,8 @@ const QUEUE: &str = "SELECT env, call, claim IS NOT NULL, due_at, retry_at, fail
 const STATUS: &str = "SELECT env, state, attempts, create_sent, errcode, errmsg, rid, remedy, domain, next_attempt_at, \
                       finished_at FROM status ORDER BY env";
 
-fn now() -> Timestamp {
-    parse("2026-11-24T10:00:00.000Z").unwrap()
-}
-
 fn later(seconds: u64) -> Timestamp {
     after(now(), Duration::from_secs(seconds))
-}
-
-fn terms_at(now: Timestamp) -> Terms {
-    Terms {
-        now,
-        lease_until: after(now, LEASE),
-        make_ready: true,
-    }
 }
 
 fn attempt(call: Call, errcode: i64) -> Attempt {
@@ -86,11 +72,6 @@ impl Scratch {
             ))
             .await;
         }
-    }
-
-    async fn claim(&self, call: Call, most: usize) -> Vec<Request> {
-        let claimed = self.store.claim(call, most, terms_at(now())).await;
-        claimed.unwrap().requests
     }
 
     /// Claims the only one that is ready for `call`.
