@@ -27,6 +27,7 @@ mod watchdog;
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -257,8 +258,13 @@ impl Station {
 
     /// Inserts `count` requests, `env-1` and so on, in one statement.
     async fn insert_many(&self, count: usize) {
+        self.insert_numbered(1..=count).await;
+    }
+
+    async fn insert_numbered(&self, numbers: RangeInclusive<usize>) {
+        let (first, last) = numbers.into_inner();
         let numbers = format!(
-            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+            "WITH RECURSIVE n(i) AS (VALUES ({first}) UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
              SELECT 'env-' || i FROM n"
         );
         self.world

@@ -131,8 +131,8 @@ struct Far {
 }
 
 impl Far {
-    /// `None`, and a word why, where that cannot be had.
-    async fn new() -> Option<Self> {
+    /// Each connection is good for so many calls. `None`, and a word why, where that cannot be had.
+    async fn new(calls: u32) -> Option<Self> {
         let there = works("nginx", &["-v"]) && works("openssl", &["version"]);
         let cable = if there { Cable::lay()? } else { return None };
         let mut station = Station::new().await;
@@ -140,7 +140,7 @@ impl Far {
         let free = TcpListener::bind((cable.address, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let weixin = https::weixin(&station, certificate.path(), address).await;
+        let weixin = https::weixin(&station, certificate.path(), address, calls).await;
         let resolver = Resolver::start(cable.address).await;
         station.settle_at(&cable, certificate.path(), address);
         Some(Self {
@@ -181,7 +181,8 @@ impl Station {
     fn settle_at(&mut self, cable: &Cable, certificate: &std::path::Path, weixin: SocketAddr) {
         let etc = self.path("etc");
         std::fs::create_dir(&etc).unwrap();
-        let resolver = format!("nameserver {}\noptions timeout:1 attempts:1\n", cable.address);
+        // Where nobody answers, the daemon gives the call up well before the resolver says that it found out nothing.
+        let resolver = format!("nameserver {}\noptions timeout:4 attempts:1\n", cable.address);
         for (file, content) in [
             ("hosts", "127.0.0.1 localhost\n"),
             ("nsswitch.conf", "hosts: files dns\n"),

@@ -5,9 +5,11 @@ use staticstored::simulator::Endpoint;
 use super::Far;
 use super::resolver::Says;
 use crate::binary::told;
-use crate::world::within;
 
-const ENVS: usize = 300;
+/// Requested in each round once the name is not known.
+const ENVS: usize = 100;
+/// Of each connection: whoever calls has to look the name up.
+const CALLS: u32 = 1;
 
 /// What the resolver says, and what is said of that.
 const WAYS: [(Says, &str); 3] = [
@@ -22,7 +24,7 @@ const WAYS: [(Says, &str); 3] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_that_starts_without_names_says_so_touches_no_row_and_goes_on_once_there_are() {
     for (says, said) in WAYS {
-        let Some(mut far) = Far::new().await else {
+        let Some(mut far) = Far::new(CALLS).await else {
             return;
         };
         far.resolver.say(says);
@@ -50,15 +52,17 @@ async fn a_daemon_that_starts_without_names_says_so_touches_no_row_and_goes_on_o
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_whose_name_is_not_known_were_not_sent_and_are_made_once_it_is() {
-    let Some(mut far) = Far::new().await else {
+    let Some(mut far) = Far::new(CALLS).await else {
         return;
     };
-    far.station.insert_many(ENVS).await;
     far.station.start();
-    for (round, (says, said)) in (1..).zip(WAYS) {
+    far.station.world.insert("before").await;
+    far.station.world.wait_for_state("before", "online").await;
+    for (round, (says, said)) in WAYS.into_iter().enumerate() {
         let world = &far.station.world;
-        within(world.simulator.wait_for_calls(Endpoint::Create, round * 80)).await;
+        let first = round * ENVS;
         far.resolver.say(says);
+        far.station.insert_numbered(first + 1..=first + ENVS).await;
         let service = format!(
             "SELECT state FROM service WHERE reason LIKE '%; the last one: no connection to Weixin: %{said}'"
         );
@@ -72,10 +76,11 @@ async fn calls_whose_name_is_not_known_were_not_sent_and_are_made_once_it_is() {
             .wait_for("SELECT state, reason FROM service", &["running|NULL"])
             .await;
     }
-    far.all_online(ENVS).await;
+    let all = 1 + WAYS.len() * ENVS;
+    far.all_online(all).await;
     let world = &far.station.world;
     // Nothing of theirs was ever on its way, so there is nothing to look for.
-    assert_eq!(world.simulator.calls(Endpoint::Create), ENVS as u64);
+    assert_eq!(world.simulator.calls(Endpoint::Create), all as u64);
     let looked = "SELECT count(*) FROM attempt a WHERE call = 'create' AND outcome = 'retry' AND 'create' <> \
          (SELECT call FROM attempt b WHERE b.env = a.env AND b.id > a.id ORDER BY b.id LIMIT 1)";
     assert_eq!(world.row(looked).await, "0");

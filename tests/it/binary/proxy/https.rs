@@ -11,8 +11,16 @@ use crate::binary::{Station, until};
 use crate::programs;
 use crate::world::free_port;
 
-/// nginx with this certificate before the simulator. A connection is closed after some calls, as Weixin's are.
-pub(in crate::binary) async fn weixin(station: &Station, certificate: &Path, address: SocketAddr) -> Proxy {
+/// Of each connection, where it does not matter.
+const CALLS: u32 = 20;
+
+/// nginx with this certificate before the simulator. A connection is closed after so many calls, as Weixin's are after some.
+pub(in crate::binary) async fn weixin(
+    station: &Station,
+    certificate: &Path,
+    address: SocketAddr,
+    calls: u32,
+) -> Proxy {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path().display();
     let (shown, platform) = (certificate.display(), station.world.simulator.url());
@@ -20,7 +28,7 @@ pub(in crate::binary) async fn weixin(station: &Station, certificate: &Path, add
         .map(|name| format!("{name}_temp_path {here}/{name}; "))
         .concat();
     let main = format!(
-        "daemon off; master_process off; pid {here}/pid; events {{}} http {{ {paths} access_log off; keepalive_requests 20; proxy_ignore_client_abort on; server {{ listen {address} ssl; \
+        "daemon off; master_process off; pid {here}/pid; events {{}} http {{ {paths} access_log off; keepalive_requests {calls}; proxy_ignore_client_abort on; server {{ listen {address} ssl; \
          ssl_certificate {shown}/cert.pem; ssl_certificate_key {shown}/key.pem; location / {{ proxy_pass {platform}; }} }} }}"
     );
     let file = directory.path().join("nginx.conf");
@@ -81,7 +89,7 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
             .push(("SSL_CERT_FILE", trust.display().to_string()));
         // What an operator sees.
         station.variables.push(("RUST_LOG", String::new()));
-        let impostor = weixin(&station, bad.path(), address).await;
+        let impostor = weixin(&station, bad.path(), address, CALLS).await;
         station.start();
         until(|| station.log().contains(said)).await;
         station
@@ -96,7 +104,7 @@ async fn no_token_and_no_request_goes_to_whoever_cannot_show_weixins_certificate
         assert_eq!(station.world.status("state, attempts", "a").await, "pending|0");
 
         drop(impostor);
-        let _genuine = weixin(&station, good.path(), address).await;
+        let _genuine = weixin(&station, good.path(), address, CALLS).await;
         station.world.wait_for_state("a", "online").await;
         assert_eq!(station.world.simulator.exchanges(), 1, "{said}");
         station.stop().await;
