@@ -73,6 +73,18 @@ pub async fn finished(connection: &mut SqliteConnection) -> Result<u64> {
     Ok(u64::try_from(count)?)
 }
 
+/// How many calls are in the history. (The first and the last row are looked at, no other: whoever asks often takes nothing
+/// from the daemon.)
+///
+/// # Errors
+/// When the database can't be read.
+pub async fn calls(connection: &mut SqliteConnection) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM attempt")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count)?)
+}
+
 /// How many requests wait.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use staticstored::clock::Stopwatch;
 
 use super::daemon::Daemon;
@@ -12,7 +12,7 @@ use super::database;
 /// Calls in flight at once.
 pub const IN_FLIGHT: u64 = 64;
 const POLL: Duration = Duration::from_millis(20);
-/// Without a row finished for so long, something is wrong.
+/// Without a call for so long, something is wrong.
 const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
 
 /// What the daemon does with each row.
@@ -41,7 +41,7 @@ impl Job {
     }
 }
 
-/// Fills a queue in `directory`, lets the daemon empty it, and returns calls per second from the first row finished to the
+/// Fills a queue in `directory`, lets the daemon empty it, and returns calls per second from the first call to the
 /// last, and the daemon, which goes on. `settings` is more TOML.
 ///
 /// # Errors
@@ -60,26 +60,26 @@ pub async fn calls_per_second(
     );
     let daemon = Daemon::start(directory, base_url, &settings)?;
     let mut first: Option<(u64, Stopwatch)> = None;
-    let (mut last, mut standing) = (0, Stopwatch::start());
-    while last < rows {
+    let (calls, mut last, mut standing) = (rows * job.calls(), 0, Stopwatch::start());
+    while last < calls {
         tokio::time::sleep(POLL).await;
-        let finished = database::finished(&mut connection).await?;
-        if finished > last {
-            (last, standing) = (finished, Stopwatch::start());
-            first.get_or_insert((finished, standing));
+        let made = database::calls(&mut connection).await?;
+        if made > last {
+            (last, standing) = (made, Stopwatch::start());
+            first.get_or_insert((made, standing));
         } else if standing.elapsed() > LONGEST_STANDSTILL {
-            bail!(
-                "{last} of {rows} rows are finished, and no more\n{}",
-                daemon.log()?
-            );
+            bail!("{last} of {calls} calls are made, and no more\n{}", daemon.log()?);
         }
     }
+    let finished = database::finished(&mut connection).await?;
+    ensure!(
+        finished == rows,
+        "{finished} of {rows} rows are finished\n{}",
+        daemon.log()?
+    );
     let Some((before, since)) = first else {
         bail!("no rows")
     };
     let taken = since.elapsed() - standing.elapsed();
-    Ok((
-        ((rows - before) * job.calls()) as f64 / taken.as_secs_f64(),
-        daemon,
-    ))
+    Ok(((calls - before) as f64 / taken.as_secs_f64(), daemon))
 }
