@@ -72,12 +72,13 @@ impl Rules {
             .confirm
             .map_or(Duration::ZERO, |confirm| confirm.interval.max);
         let backoff = self.policy.retry.max.max(confirm);
-        backoff.max(LONGEST_REST).max(self.lease())
+        backoff.max(LONGEST_REST).max(self.lease(lane::AHEAD))
     }
 
-    /// How long a claim holds: while its row waits for those that were claimed before it, and for its own calls.
-    fn lease(&self) -> Duration {
-        self.request_timeout * (lane::AHEAD as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN
+    /// How long a claim holds: while its row waits for so many rounds of calls that may be claimed `ahead` of its own, and
+    /// for its own calls.
+    fn lease(&self, ahead: usize) -> Duration {
+        self.request_timeout * (ahead as u32 + step::MOST_CALLS as u32) + LEASE_MARGIN
     }
 }
 

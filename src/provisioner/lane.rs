@@ -86,7 +86,7 @@ impl Lane {
             };
             // From here to the steps there is no way out: what is claimed is called.
             let rules = self.provisioner.rules();
-            let claim = self.claim(permits.len(), &rules);
+            let claim = self.claim(permits.len(), rules.lease(0));
             let claimed = self.beat.during(claim).await?;
             let requests = self.got(claimed);
             more = requests.len() == permits.len();
@@ -170,11 +170,12 @@ impl Lane {
         }
     }
 
-    /// Claims up to so many rows; none without a token. Once begun it must be seen through: what is claimed is ours.
+    /// Claims up to so many rows for as long as `lease`; none without a token. Once begun it must be seen through: what is
+    /// claimed is ours.
     fn claim(
         &mut self,
         most: usize,
-        rules: &Rules,
+        lease: Duration,
     ) -> impl Future<Output = Result<Claimed, StoreError>> + Send + use<> {
         let (provisioner, call) = (self.provisioner.clone(), self.call);
         let now = provisioner.parts.clock.now();
@@ -186,7 +187,7 @@ impl Lane {
         }
         let terms = Terms {
             now,
-            lease_until: after(now, rules.lease()),
+            lease_until: after(now, lease),
             make_ready,
         };
         async move {

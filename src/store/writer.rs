@@ -1,7 +1,8 @@
 //! The one writer: what arrives while a commit is running goes into the next one.
 //!
 //! A group is one transaction, and a transaction is a few statements however many rows it is about: each statement is a
-//! hop to SQLite's thread, each commit an fsync. What passes (another program's lock, a full disk) is tried
+//! hop to SQLite's thread, each commit an fsync. The writer has a thread of its own: among the runtime's tasks it would stand in
+//! line behind hundreds of calls after each hop, with the lock held. What passes (another program's lock, a full disk) is tried
 //! again until it is written: an outcome is never dropped because the disk was full.
 
 mod group;
@@ -10,7 +11,9 @@ mod rest;
 use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
@@ -72,7 +75,7 @@ impl Writer {
             held: Held::default(),
             locked: Duration::ZERO,
         };
-        tasks.spawn(run(pen, inbox, pulse.beat("writer")));
+        tasks.spawn(on_its_thread(run(pen, inbox, pulse.beat("writer"))));
         Self {
             orders,
             pulse: pulse.clone(),
@@ -103,6 +106,16 @@ struct Pen {
     locked: Duration,
 }
 
+/// Runs the writer on a thread of its own, which ends with the runtime as a task would.
+async fn on_its_thread(writer: impl Future<Output = ()> + Send + 'static) {
+    let (end, runtime) = (CancellationToken::new(), Handle::current());
+    let _with_this_task = end.clone().drop_guard();
+    let thread = tokio::task::spawn_blocking(move || runtime.block_on(end.run_until_cancelled_owned(writer)));
+    if let Err(error) = thread.await {
+        tracing::error!(%error, "the writer has ended");
+    }
+}
+
 async fn run(mut pen: Pen, mut inbox: mpsc::Receiver<Order>, beat: Beat) {
     let mut group = Vec::new();
     let mut rest = Rest::default();
@@ -111,9 +124,10 @@ async fn run(mut pen: Pen, mut inbox: mpsc::Receiver<Order>, beat: Beat) {
         // Also for orders whose givers are gone.
         let _at_work = beat.at_work(Work::Write);
         gather(&mut inbox, &mut group, alone.saturating_sub(last.elapsed())).await;
+        let orders = group.len();
         pen.write(std::mem::take(&mut group), &beat).await;
         last = Stopwatch::start();
-        alone = rest.after(pen.locked, &mut pen.connection).await;
+        alone = rest.after(orders, pen.locked, &mut pen.connection).await;
     }
     if let Err(error) = pen.connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly; nothing is lost by that");

@@ -15,11 +15,11 @@ use crate::request::Request;
 use crate::store::{Claimed, StoreError};
 use tokio::sync::watch;
 
-/// How many rows may be claimed ahead, as a multiple of the calls in flight: what is called while two commits are made,
-/// the one that a claim comes too late for and its own.
-pub(in crate::provisioner) const AHEAD: usize = 8;
+/// How many rows may be claimed ahead, as a multiple of the calls in flight: what is called while two commits are made, the one
+/// that a claim comes too late for and its own, with something to spare for the pauses between them.
+pub(in crate::provisioner) const AHEAD: usize = 16;
 /// The most rows of one claim: other programs wait while it is written.
-const MOST_AT_ONCE: usize = 256;
+const MOST_AT_ONCE: usize = 512;
 
 type Claiming = Pin<Box<dyn Future<Output = Result<Claimed, StoreError>> + Send>>;
 
@@ -94,7 +94,8 @@ impl<'a> Flow<'a> {
         let ahead = self.ahead.len();
         if self.more && self.claiming.is_none() && ahead * 2 <= depth {
             let wanted = (depth - ahead).min(MOST_AT_ONCE);
-            self.claiming = Some((wanted, Box::pin(self.lane.claim(wanted, &self.rules))));
+            let claim = self.lane.claim(wanted, self.rules.lease(AHEAD));
+            self.claiming = Some((wanted, Box::pin(claim)));
         }
     }
 

@@ -12,8 +12,8 @@ const ENVS: usize = 5_000;
 const KILLS: usize = 10;
 /// Calls in flight.
 const IN_FLIGHT: u64 = 32;
-/// The most rows that are claimed at once: those in flight, and eight times as many ahead of them.
-const CLAIMED: u64 = IN_FLIGHT * (1 + 8);
+/// The most rows that are claimed at once: those in flight, and sixteen times as many ahead of them.
+const CLAIMED: u64 = IN_FLIGHT * (1 + 16);
 const SEED: u64 = 20_261_123;
 
 fn envs() -> usize {

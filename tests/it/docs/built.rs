@@ -136,15 +136,15 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
         ),
         (
             flow,
-            "AHEAD: usize = 8;",
+            "AHEAD: usize = 16;",
             ARCHITECTURE,
-            "up to eight times `api.max_in_flight`",
+            "up to sixteen times `api.max_in_flight`",
         ),
         (
             flow,
-            "AHEAD: usize = 8;",
+            "AHEAD: usize = 16;",
             OPERATIONS,
-            "\neight times `api.max_in_flight`",
+            "\nsixteen times `api.max_in_flight`",
         ),
         (
             lane,
@@ -206,6 +206,18 @@ fn the_numbers_that_a_module_keeps_to_itself_are_those_that_are_told() {
             "SPACING: Duration = Duration::from_millis(5);",
             ARCHITECTURE,
             "at least 5 ms apart",
+        ),
+        (
+            rest,
+            "FULL_SPEED: usize = LARGEST_GROUP / 4;",
+            ARCHITECTURE,
+            "(groups of 64 orders and more)",
+        ),
+        (
+            rest,
+            "MOMENT: Duration = Duration::from_millis(120);\nconst MOMENTS_APART: Duration = Duration::from_millis(700);",
+            ARCHITECTURE,
+            "left alone for 120 ms in every 700",
         ),
         (
             rest,

@@ -198,6 +198,28 @@ async fn a_limit_of_creates_in_a_second_keeps_within_the_platforms_own() {
     world.stop().await.unwrap();
 }
 
+/// The lease of a claim whose row may wait behind others is the longer one.
+#[tokio::test]
+async fn a_claim_holds_for_as_long_as_what_may_be_called_first_can_take() {
+    let lease = "SELECT unixepoch(due_at) - unixepoch(updated_at) FROM queue JOIN status USING (env)";
+    for (per_second, seconds) in [("0", (16 + 3) * 20 + 60), ("50", 3 * 20 + 60)] {
+        let mut world = World::new().await;
+        world.set("api.request_timeout", "20s");
+        world.set("api.creates_per_second", per_second);
+        world.simulator.fault(Fault::on(Endpoint::Create).once().held());
+        world.insert("a").await;
+        world.start();
+        world.see(|simulator| simulator.held() == 1).await;
+        assert_eq!(
+            world.row(lease).await,
+            seconds.to_string(),
+            "{per_second} a second"
+        );
+        world.simulator.release();
+        world.stop().await.unwrap();
+    }
+}
+
 /// A daemon whose one place is taken by a call that is held, and that may have claimed others ahead of theirs.
 async fn with_its_place_taken() -> World {
     let mut world = one_at_a_time().await;
