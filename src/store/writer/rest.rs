@@ -51,7 +51,9 @@ impl Rest {
             self.moment = None;
             return alone(locked, others);
         }
-        if self.moment.get_or_insert_with(Stopwatch::start).elapsed() < MOMENTS_APART {
+        let since = self.moment.get_or_insert_with(Stopwatch::start).elapsed();
+        // The next transaction may take as long.
+        if since + locked < MOMENTS_APART {
             return Duration::ZERO;
         }
         self.moment = Some(Stopwatch::start());
@@ -125,5 +127,7 @@ mod tests {
         }
         assert_eq!(rest.after(FULL_SPEED - 1, 10 * MS, &mut ours).await, 10 * MS);
         assert_eq!(rest.after(FULL_SPEED, 10 * MS, &mut ours).await, Duration::ZERO);
+        // Not after another transaction as long as this one.
+        assert_eq!(rest.after(FULL_SPEED, MOMENTS_APART, &mut ours).await, MOMENT);
     }
 }
