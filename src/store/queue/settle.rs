@@ -4,7 +4,7 @@
 //! request that was cancelled while its call was on its way gets its real outcome all the same, and comes back into
 //! `queue` when that is "accepted": somebody must see it through.
 
-use serde::{Serialize, Serializer as _};
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{Settlement, moment};
@@ -147,11 +147,8 @@ async fn free(connection: &mut SqliteConnection, rows: &str) -> Result<u64, Stor
 /// Rows as one value to bind: a JSON array of arrays. (SQLite takes objects apart in twice the time. Numbers and strings
 /// always serialize.)
 fn list<T: Serialize>(rows: impl Iterator<Item = T>) -> Result<String, StoreError> {
-    let mut json = Vec::new();
-    serde_json::Serializer::new(&mut json)
-        .collect_seq(rows)
-        .map_err(|error| StoreError::Statement(sqlx::Error::Encode(error.into())))?;
-    Ok(String::from_utf8(json).unwrap_or_default())
+    serde_json::to_string(&rows.collect::<Vec<_>>())
+        .map_err(|error| StoreError::Statement(sqlx::Error::Encode(error.into())))
 }
 
 /// A settlement as SQL reads it.
