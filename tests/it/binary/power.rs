@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Row as _};
 use staticstored::simulator::Endpoint;
 use staticstored::store::{self, Access};
 
-use super::Station;
+use super::{Station, until};
 use crate::programs::{may_trace, there};
 use trace::{Deed, Event, Which};
 
@@ -134,6 +134,7 @@ async fn after_a_power_cut_what_was_final_is_final_and_what_was_created_is_looke
     let online = "SELECT count(*) FROM status WHERE state = 'online'";
     station.world.wait_for(online, &[&ENVS.to_string()]).await;
     station.stop().await;
+    until(|| !trace::is_written(&recording)).await;
     let recorded = std::fs::read_to_string(recording).unwrap();
     let events = trace::read(&recorded);
     let created: Vec<(f64, String)> = station

@@ -42,6 +42,15 @@ pub(super) const RECORD: [&str; 13] = [
     "-o",
 ];
 
+/// Whether strace is still at it: it outlives what it traces by a moment, in which the last lines come.
+pub(super) fn is_written(recording: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|argument| argument == recording.as_bytes())
+    })
+}
+
 /// Reads a whole trace; calls that failed did nothing.
 pub(super) fn read(trace: &str) -> Vec<Event> {
     let mut events = Vec::new();
@@ -56,7 +65,8 @@ pub(super) fn read(trace: &str) -> Vec<Event> {
         } else if let Some((_, end)) = rest.split_once(" resumed>") {
             let call = begun.remove(pid).expect("a call that was begun");
             events.extend(event(time, call, end));
-        } else if rest.contains('(') {
+        } else if rest.contains('(') && rest != "???( <detached ...>" {
+            // (That is a thread of which strace had seen nothing when the process ended.)
             let (call, end) = rest.rsplit_once(')').unwrap();
             events.extend(event(time + duration(end), call, end));
         }
