@@ -54,19 +54,19 @@ pub(super) fn is_written(recording: &str) -> bool {
 /// Reads a whole trace; calls that failed did nothing.
 pub(super) fn read(trace: &str) -> Vec<Event> {
     let mut events = Vec::new();
-    // A call of a thread that another thread's line interrupted.
+    // A call of a thread that another thread's line, or the end of the process, interrupted.
     let mut begun: HashMap<&str, &str> = HashMap::new();
     for line in trace.lines() {
         let (pid, rest) = line.split_once(' ').unwrap();
         let (time, rest) = rest.trim_start().split_once(' ').unwrap();
         let time: f64 = time.parse().unwrap();
-        if let Some(call) = rest.strip_suffix(" <unfinished ...>") {
+        let unfinished = [" <unfinished ...>", " <detached ...>"];
+        if let Some(call) = unfinished.iter().find_map(|end| rest.strip_suffix(end)) {
             begun.insert(pid, call);
         } else if let Some((_, end)) = rest.split_once(" resumed>") {
             let call = begun.remove(pid).expect("a call that was begun");
             events.extend(event(time, call, end));
-        } else if rest.contains('(') && rest != "???( <detached ...>" {
-            // (That is a thread of which strace had seen nothing when the process ended.)
+        } else if rest.contains('(') {
             let (call, end) = rest.rsplit_once(')').unwrap();
             events.extend(event(time + duration(end), call, end));
         }
