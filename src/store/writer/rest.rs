@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 use super::LARGEST_GROUP;
 use crate::clock::Stopwatch;
 
-/// Commits begin no closer together than this, but for the first after a pause.
+/// Commits begin no closer together than this, but for the first after a pause and those at full speed.
 const SPACING: Duration = Duration::from_millis(5);
 /// How many times as long as a transaction took the database is left alone after it, and for how long at most: what took
 /// longer was waiting for the disk.
@@ -27,7 +27,7 @@ const FULL_SPEED: usize = LARGEST_GROUP / 4;
 const MOMENT: Duration = Duration::from_millis(120);
 const MOMENTS_APART: Duration = Duration::from_millis(700);
 
-/// Who else has written, and when; and what was left to them last.
+/// Who else has written, and when; and when, at full speed, they last had a moment.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     /// `PRAGMA data_version`: another number once another connection has committed.
