@@ -217,18 +217,21 @@ fn limiter(per_second: u32) -> Option<Arc<DefaultDirectRateLimiter>> {
 }
 
 impl Permit {
-    /// Tells the line what the call showed of it.
-    pub fn report(&self, verdict: &Verdict) {
+    /// Tells the line what the call about `env` showed of it. Returns whether `env` alone meets a fault of the whole line while
+    /// others pass, so that it is this environment's own.
+    pub fn report(&self, env: &str, verdict: &Verdict) -> bool {
         let now = self.line.0.clock.now();
         let mut gauge = self.line.gauge();
         let before = gauge.shape();
-        gauge.report(self.call, self.epoch, verdict, now, chance(self.epoch, now));
+        let draw = chance(self.epoch, now);
+        let alone = gauge.report((self.call, env), self.epoch, verdict, now, draw);
         let changed = gauge.shape() != before;
         drop(gauge);
         // Nearly every call finds the line as it was: then nobody is woken for nothing.
         if changed {
             self.line.tell();
         }
+        alone
     }
 }
 

@@ -9,9 +9,11 @@ mod decide;
 
 pub use backoff::Backoff;
 pub use chance::chance;
-pub use decide::{CONFIRM_REMEDY, Confirm, LINE_REST, MOST_UNKNOWNS, Policy};
+pub use decide::{CONFIRM_REMEDY, Confirm, FEWEST_TRIES, LINE_REST, MOST_UNKNOWNS, Policy};
 
-use crate::clock::Timestamp;
+use std::time::Duration;
+
+use crate::clock::{Timestamp, between};
 use crate::request::{Call, Progress};
 
 /// Where a website is, as far as describestaticstore said: every field may be null (weixin-api.md 1.3).
@@ -84,6 +86,8 @@ pub enum Meaning {
     Env(&'static str),
     /// Every request would fail the same way until somebody helps.
     Line(&'static str),
+    /// A code that stands for every request, and only this environment meets it while others pass.
+    Alone(&'static str),
     /// A code that nobody knows.
     Unknown,
 }
@@ -182,10 +186,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Puts the next call, if there is one, off until `until` at least.
+    /// Puts the next call, if there is one, off until `until` at least. The time that this adds does not count as failing.
     #[must_use]
     pub fn put_off(mut self, until: Timestamp) -> Self {
-        if let Next::Again { at, .. } = &mut self.next {
+        if let Next::Again { at, progress, .. } = &mut self.next {
+            *progress = progress.without(at.map_or(Duration::ZERO, |at| between(at, until)));
             *at = (*at).max(Some(until));
         }
         self

@@ -4,8 +4,9 @@
 //! that a decision about it needs besides the answer at hand.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, after, between};
 
 /// An environment ID: 1 to 128 of `A-Z a-z 0-9 - _` (CONTRACT 1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,19 @@ pub struct Progress {
     pub looks: u32,
 }
 
+impl Progress {
+    /// Returns the same progress without a time in which the request could not be tried: `idle` counts neither as failing
+    /// nor as opening (CONTRACT 2, "Giving up").
+    #[must_use]
+    pub fn without(self, idle: Duration) -> Self {
+        Self {
+            failing_since: self.failing_since.map(|since| after(since, idle)),
+            accepted_at: self.accepted_at.map(|at| after(at, idle)),
+            ..self
+        }
+    }
+}
+
 /// A claimed row: somebody's wish for one website, held by this claim until it is settled.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -97,6 +111,20 @@ pub struct Request {
     pub call: Call,
     /// What it has been through.
     pub progress: Progress,
+    /// The moment from which on the last outcome allowed this call; `None` before the first outcome.
+    pub due_at: Option<Timestamp>,
+    /// The moment of the claim.
+    pub claimed_at: Timestamp,
+}
+
+impl Request {
+    /// The time in which the call was due and not made: the daemon was paused, blocked, stopped, suspended, busy with other
+    /// requests or without a token, or its clock jumped forward.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.due_at
+            .map_or(Duration::ZERO, |due_at| between(due_at, self.claimed_at))
+    }
 }
 
 #[cfg(test)]

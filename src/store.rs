@@ -109,7 +109,17 @@ pub async fn migrate(path: &Path) -> Result<(), StoreError> {
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| StoreError::migrate(path, error))?;
+    forget_statistics(&mut connection).await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Drops the statistics that an earlier version's `PRAGMA optimize` or another program's `ANALYZE` left. They are those of a
+/// queue of another size, and make SQLite scan whole tables where it should search.
+async fn forget_statistics(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("DROP TABLE IF EXISTS sqlite_stat1")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The line's arithmetic: how many calls may be in flight now. Pure but for being changed in place.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Verdict;
@@ -19,6 +20,9 @@ const FAULT_REST: Backoff = Backoff {
     initial: Duration::from_secs(5),
     max: Duration::from_secs(300),
 };
+
+/// The most environments that are remembered for a fault that they met; beyond it the memory starts anew.
+const MOST_SUSPECTS: usize = 10_000;
 
 /// A fault of the whole line, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,10 @@ pub(super) struct Gauge {
     fault: Option<Fault>,
     /// The call that met the last fault: until that one works again, the intervals go on growing.
     faulty_call: Option<Call>,
+    /// The calls of each kind that worked.
+    worked: [u64; 2],
+    /// The environments that met a fault of the whole line, each with the number of calls of that kind that had worked then.
+    suspects: HashMap<String, u64>,
     pub(super) paused: bool,
     pub(super) waiting: [bool; 2],
     last_granted: Option<Call>,
@@ -91,6 +99,8 @@ impl Gauge {
             rest_until: None,
             fault: None,
             faulty_call: None,
+            worked: [0; 2],
+            suspects: HashMap::new(),
             paused: false,
             waiting: [false; 2],
             last_granted: None,
@@ -167,15 +177,40 @@ impl Gauge {
         }
     }
 
-    pub(super) fn report(&mut self, call: Call, epoch: u64, verdict: &Verdict, now: Timestamp, draw: f64) {
+    /// Takes in what the call about `env` showed of the line. Returns whether `env` alone meets a fault: it met one before, and
+    /// since then the same call worked for others. Such a fault is not the line's.
+    pub(super) fn report(
+        &mut self,
+        (call, env): (Call, &str),
+        epoch: u64,
+        verdict: &Verdict,
+        now: Timestamp,
+        draw: f64,
+    ) -> bool {
         match verdict {
-            Verdict::Works => self.works(call, epoch),
+            Verdict::Works => {
+                self.worked[call as usize] += 1;
+                self.suspects.remove(env);
+                self.works(call, epoch);
+            }
             Verdict::Busy(met) => {
                 self.met.clone_from(met);
                 self.busy(epoch, now, draw);
             }
+            Verdict::Faulty(_) if self.is_alone(call, env) => return true,
             Verdict::Faulty(fault) => self.faulty(call, epoch, fault, now, draw),
         }
+        false
+    }
+
+    /// Returns whether `env` met a fault before and others did not since; remembers that it has met one now.
+    fn is_alone(&mut self, call: Call, env: &str) -> bool {
+        if self.suspects.len() >= MOST_SUSPECTS {
+            self.suspects.clear();
+        }
+        let worked = self.worked[call as usize];
+        let before = self.suspects.insert(env.to_owned(), worked);
+        before.is_some_and(|before| before < worked)
     }
 
     fn works(&mut self, call: Call, epoch: u64) {
@@ -253,7 +288,7 @@ mod tests {
             return false;
         };
         gauge.in_flight -= 1;
-        gauge.report(call, epoch, verdict, now, 1.0);
+        gauge.report((call, "env"), epoch, verdict, now, 1.0);
         true
     }
 
@@ -312,7 +347,7 @@ mod tests {
             }
             assert_eq!(full.len(), room);
             gauge.in_flight = 0;
-            gauge.report(Call::Create, full[0], &Verdict::Works, now, 1.0);
+            gauge.report((Call::Create, "env"), full[0], &Verdict::Works, now, 1.0);
         }
         assert_eq!(gauge.condition(), Condition::Open);
     }
@@ -325,7 +360,7 @@ mod tests {
         };
         for _ in 0..permits {
             gauge.in_flight -= 1;
-            gauge.report(Call::Create, epoch, &busy(), NOW, 1.0);
+            gauge.report((Call::Create, "env"), epoch, &busy(), NOW, 1.0);
         }
         assert_eq!(gauge.window, 8);
     }
@@ -338,7 +373,7 @@ mod tests {
         };
         gauge.in_flight = 0;
         for _ in 0..2 {
-            gauge.report(Call::Create, epoch, &fault(), NOW, 1.0);
+            gauge.report((Call::Create, "env"), epoch, &fault(), NOW, 1.0);
         }
         let first = after(NOW, FAULT_REST.initial);
         assert_eq!(gauge.take(Call::Create, 1, NOW), Room::Until(first));
@@ -376,6 +411,38 @@ mod tests {
             assert!(call(&mut gauge, Call::Describe, &Verdict::Works, now));
         }
         assert_eq!(waits, [5, 10, 20, 40]);
+    }
+
+    #[test]
+    fn an_environment_that_meets_a_fault_again_while_others_pass_is_alone_and_blocks_nobody() {
+        let mut gauge = Gauge::new(16);
+        let mut report = |env, verdict: &Verdict, now| {
+            gauge.end_rest(now);
+            let Room::Granted { epoch, .. } = gauge.take(Call::Create, 1, now) else {
+                panic!("no room")
+            };
+            gauge.in_flight -= 1;
+            let alone = gauge.report((Call::Create, env), epoch, verdict, now, 1.0);
+            (alone, matches!(gauge.condition(), Condition::Blocked(_)))
+        };
+        for (env, verdict, expected) in [
+            ("bad", fault(), (false, true)),
+            ("worse", fault(), (false, true)),
+            // Nobody has passed since.
+            ("bad", fault(), (false, true)),
+            ("good", Verdict::Works, (false, false)),
+            ("bad", fault(), (true, false)),
+            ("worse", fault(), (true, false)),
+            // Each further one needs new evidence.
+            ("bad", fault(), (false, true)),
+            ("good", Verdict::Works, (false, false)),
+            ("bad", fault(), (true, false)),
+            // One that passed itself is no suspect any more.
+            ("bad", Verdict::Works, (false, false)),
+            ("bad", fault(), (false, true)),
+        ] {
+            assert_eq!(report(env, &verdict, NOW), expected, "{env} {verdict:?}");
+        }
     }
 
     #[test]
@@ -428,7 +495,7 @@ mod tests {
         assert_eq!(gauge.take(Call::Create, 16, NOW), Room::None);
         let epoch = gauge.epoch;
         gauge.in_flight = 0;
-        gauge.report(Call::Create, epoch, &fault(), NOW, 1.0);
+        gauge.report((Call::Create, "env"), epoch, &fault(), NOW, 1.0);
         let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else {
             panic!("no rest")
         };

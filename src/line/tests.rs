@@ -114,7 +114,7 @@ async fn a_fault_is_told_at_once_and_leaves_one_probe_when_its_rest_is_over_or_e
     let condition = line.condition();
     assert_eq!(line.rest_until(), None);
     for permit in comes(line.acquire(Call::Create, 1)).await {
-        permit.report(&Verdict::Faulty(fault()));
+        permit.report("env", &Verdict::Faulty(fault()));
     }
     assert_eq!(*condition.borrow(), Condition::Blocked(fault()));
     assert!(!line.flows(Call::Create));
@@ -126,7 +126,7 @@ async fn a_fault_is_told_at_once_and_leaves_one_probe_when_its_rest_is_over_or_e
     let (permits, ()) =
         comes(async { tokio::join!(line.acquire(Call::Create, 8), async { clock.set(until) }) }).await;
     assert_eq!(permits.len(), 1);
-    permits[0].report(&Verdict::Faulty(fault()));
+    permits[0].report("env", &Verdict::Faulty(fault()));
     drop(permits);
     assert!(line.rest_until().unwrap() > until);
     assert!(waits(&line, Call::Create).await);
@@ -134,7 +134,7 @@ async fn a_fault_is_told_at_once_and_leaves_one_probe_when_its_rest_is_over_or_e
     // Somebody has mended something.
     let (permits, ()) =
         comes(async { tokio::join!(line.acquire(Call::Create, 8), async { line.end_rest() }) }).await;
-    permits[0].report(&Verdict::Works);
+    permits[0].report("env", &Verdict::Works);
     drop(permits);
     assert_eq!(*condition.borrow(), Condition::Open);
     assert_eq!(line.rest_until(), None);

@@ -10,6 +10,8 @@ use crate::request::{Call, Progress, Request};
 pub const MOST_UNKNOWNS: u32 = 3;
 /// How long a request rests after it met a fault of the whole line, so that another one probes next.
 pub const LINE_REST: Duration = Duration::from_secs(10);
+/// The least number of tries before a request is given up, however long it took: time alone proves nothing.
+pub const FEWEST_TRIES: u32 = 3;
 /// How long a request rests whose call met one dead token after another.
 const TOKEN_REST: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,7 @@ const UNKNOWN_REMEDY: &str = "Weixin answered with a code that staticstored does
 pub struct Confirm {
     /// From the acceptance to the first look, then doubling.
     pub interval: Backoff,
-    /// From the acceptance to giving up.
+    /// From the acceptance to giving up, counting only time in which it could be looked at.
     pub give_up_after: Duration,
 }
 
@@ -37,7 +39,7 @@ pub struct Confirm {
 pub struct Policy {
     /// The wait between tries.
     pub retry: Backoff,
-    /// From the first failure in a row to giving up.
+    /// From the first failure in a row to giving up, counting only time in which the request could be tried.
     pub give_up_after: Duration,
     /// How the website is watched; `None`: it is not.
     pub confirm: Option<Confirm>,
@@ -47,6 +49,10 @@ impl Policy {
     /// Decides what to do about what `meaning` says of `request`. `draw` is evenly drawn from 0 to 1.
     #[must_use]
     pub fn decide(&self, request: &Request, meaning: &Meaning, now: Timestamp, draw: f64) -> Outcome {
+        let request = &Request {
+            progress: request.progress.without(request.idle()),
+            ..request.clone()
+        };
         match meaning {
             Meaning::Accepted => self.accepted(Site::default(), now),
             Meaning::Store(record) => match request.progress.accepted_at {
@@ -54,9 +60,13 @@ impl Policy {
                 Some(accepted_at) => self.confirmed(request, record.as_ref(), accepted_at, now),
             },
             Meaning::Passes(effect, _) => self.passes(request, *effect, now, draw),
-            Meaning::Token => again_after(request, Word::Token, after(now, TOKEN_REST), None),
-            Meaning::Line(remedy) => again_after(request, Word::Line, after(now, LINE_REST), Some(remedy)),
+            Meaning::Token => again_after(request, Word::Token, now, TOKEN_REST, None),
+            Meaning::Line(remedy) => again_after(request, Word::Line, now, LINE_REST, Some(remedy)),
             Meaning::Env(remedy) => failed(remedy),
+            Meaning::Alone(remedy) => Outcome {
+                remedy: Some((*remedy).to_owned()),
+                ..self.passes(request, Effect::None, now, draw)
+            },
             Meaning::Unknown => self.unknown(request, now, draw),
         }
     }
@@ -86,10 +96,10 @@ impl Policy {
     /// Describe answered about a request that nobody knows to be accepted.
     fn looked(&self, request: &Request, found: Option<&StoreRecord>, now: Timestamp, draw: f64) -> Outcome {
         let Some(record) = found else {
-            return self.absent(request);
+            return self.absent(request, now);
         };
         match &record.state {
-            StoreState::Offline => self.absent(request),
+            StoreState::Offline => self.absent(request, now),
             StoreState::Opening => self.accepted(record.site.clone(), now),
             StoreState::Online if record.site.domain.is_some() => online(record.site.clone()),
             StoreState::Online => self.accepted(record.site.clone(), now),
@@ -106,13 +116,21 @@ impl Policy {
         }
     }
 
-    /// There is no store: create it, unless the code that nobody knows came back too often.
-    fn absent(&self, request: &Request) -> Outcome {
+    /// There is no store: create it, unless the creates before were answered by a code that nobody knows too often, or failed
+    /// for so long that the request is given up.
+    fn absent(&self, request: &Request, now: Timestamp) -> Outcome {
         let progress = request.progress;
-        if progress.unknowns >= MOST_UNKNOWNS {
+        let remedy = if progress.unknowns >= MOST_UNKNOWNS {
+            Some(UNKNOWN_REMEDY)
+        } else if self.is_over(&progress, now) {
+            Some(RETRY_REMEDY)
+        } else {
+            None
+        };
+        if let Some(remedy) = remedy {
             return Outcome {
                 keep_answer: true,
-                ..failed(UNKNOWN_REMEDY)
+                ..failed(remedy)
             };
         }
         let tried = progress.failures > 0 || progress.unknowns > 0;
@@ -155,15 +173,14 @@ impl Policy {
         let Some(confirm) = self.confirm else {
             return self.accepted(site, now);
         };
-        if between(accepted_at, now) >= confirm.give_up_after {
+        let looks = request.progress.looks.saturating_add(1);
+        if between(accepted_at, now) >= confirm.give_up_after && looks >= FEWEST_TRIES {
             return Outcome {
                 site: Some(site),
                 ..failed(CONFIRM_REMEDY)
             };
         }
-        let looks = request.progress.looks.saturating_add(1);
-        let deadline = after(accepted_at, confirm.give_up_after);
-        let at = after(now, confirm.interval.bound(looks.saturating_add(1))).min(deadline);
+        let at = after(now, confirm.interval.bound(looks.saturating_add(1)));
         let progress = Progress {
             accepted_at: Some(accepted_at),
             looks,
@@ -185,22 +202,25 @@ impl Policy {
     }
 
     fn passes(&self, request: &Request, effect: Effect, now: Timestamp, draw: f64) -> Outcome {
-        let since = request.progress.failing_since.unwrap_or(now);
-        // A create that may have taken effect is looked at, however late it is: "failed" must not be said of an open website.
-        let unseen = request.call == Call::Create && effect == Effect::Possible;
-        if between(since, now) >= self.give_up_after && !unseen {
-            return failed(RETRY_REMEDY);
-        }
-        let failures = request.progress.failures.saturating_add(1);
-        let at = after(now, self.retry.wait(failures, draw))
-            .min(after(since, self.give_up_after))
-            .max(now);
         let progress = Progress {
-            failures,
-            failing_since: Some(since),
+            failures: request.progress.failures.saturating_add(1),
+            // A clock that was set back must not make patience endless.
+            failing_since: Some(request.progress.failing_since.map_or(now, |since| since.min(now))),
             ..request.progress
         };
+        // A create that may have taken effect is looked at, however late it is: "failed" must not be said of an open website.
+        let unseen = request.call == Call::Create && effect == Effect::Possible;
+        if self.is_over(&progress, now) && !unseen {
+            return failed(RETRY_REMEDY);
+        }
+        let at = after(now, self.retry.wait(progress.failures, draw));
         retry(request, effect, at, progress)
+    }
+
+    /// Returns whether a request is given up that has failed as `progress` says: long enough, and often enough.
+    fn is_over(&self, progress: &Progress, now: Timestamp) -> bool {
+        let long_enough = |since| between(since, now) >= self.give_up_after;
+        progress.failures >= FEWEST_TRIES && progress.failing_since.is_some_and(long_enough)
     }
 
     fn unknown(&self, request: &Request, now: Timestamp, draw: f64) -> Outcome {
@@ -269,9 +289,15 @@ fn retry(request: &Request, effect: Effect, at: Timestamp, progress: Progress) -
     }
 }
 
-/// The same call later, at no cost to the request: it was not at fault.
-fn again_after(request: &Request, word: Word, at: Timestamp, remedy: Option<&str>) -> Outcome {
-    let progress = request.progress;
+/// The same call after `wait`, at no cost to the request: it was not at fault, and the wait does not count as failing.
+fn again_after(
+    request: &Request,
+    word: Word,
+    now: Timestamp,
+    wait: Duration,
+    remedy: Option<&str>,
+) -> Outcome {
+    let (at, progress) = (after(now, wait), request.progress.without(wait));
     let next = Next::Again {
         state: state_after_failure(&progress),
         call: request.call,

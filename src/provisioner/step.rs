@@ -47,9 +47,12 @@ impl Provisioner {
 
     async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>, rules: &Rules) {
         let (meaning, called) = self.call(&request, token, rules).await;
-        if let Some(verdict) = Verdict::of(&meaning, called.errcode, &called.errmsg) {
-            permit.report(&verdict);
-        }
+        let verdict = Verdict::of(&meaning, called.errcode, &called.errmsg);
+        let alone = verdict.is_some_and(|verdict| permit.report(request.env.as_str(), &verdict));
+        let meaning = match meaning {
+            Meaning::Line(remedy) if alone => Meaning::Alone(remedy),
+            meaning => meaning,
+        };
         // The next call may go out while this one is being written down.
         drop(permit);
         let now = self.parts.clock.now();

@@ -68,7 +68,8 @@ impl Store {
         Ok(last)
     }
 
-    /// Lets SQLite look after itself: `PRAGMA optimize`, and a checkpoint that shortens the `-wal` file.
+    /// Shortens the `-wal` file by a checkpoint. (No `PRAGMA optimize`: its statistics are of a queue that is mostly empty, and
+    /// make SQLite choose plans that scan whole tables while a full one is drained.)
     ///
     /// # Errors
     /// When the writer has ended.
@@ -112,7 +113,6 @@ pub(super) async fn prune_status(
 }
 
 pub(super) async fn optimize(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA optimize").execute(&mut *connection).await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
         .execute(connection)
         .await?;

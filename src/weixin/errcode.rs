@@ -209,7 +209,7 @@ mod tests {
             Meaning::Env(_) => "env",
             Meaning::Line(_) => "line",
             Meaning::Unknown => "unknown",
-            Meaning::Store(_) => unreachable!("no errcode means a store"),
+            Meaning::Store(_) | Meaning::Alone(_) => unreachable!("no errcode means that"),
         }
     }
 

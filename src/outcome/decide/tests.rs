@@ -35,6 +35,8 @@ fn request(call: Call, progress: Progress) -> Request {
         env: Env::parse("ENV").unwrap(),
         call,
         progress,
+        due_at: None,
+        claimed_at: NOW,
     }
 }
 
@@ -211,7 +213,11 @@ fn a_store_that_is_in_between_is_looked_at_again_until_it_is_given_up() {
         };
         let next = again(Open::Retrying, Call::Describe, Some(at(1)), progress);
         assert_eq!(told, outcome(Word::NotYet, next));
-        let told = decide(&request(Call::Describe, progress), &meaning, after(NOW, HOUR));
+        let often = Progress {
+            failures: FEWEST_TRIES - 1,
+            ..progress
+        };
+        let told = decide(&request(Call::Describe, often), &meaning, after(NOW, HOUR));
         assert_eq!(told, fails(RETRY_REMEDY));
     }
 }
@@ -242,9 +248,9 @@ fn an_accepted_one_is_looked_at_until_it_is_online_broken_or_too_late() {
     assert_eq!(decide(&accepted(1), &opening, at(15)), not_yet(2, at(35)));
     let without_domain = store(StoreState::Online, None);
     assert_eq!(decide(&accepted(1), &without_domain, at(15)), not_yet(2, at(35)));
-    // The last look is at the end, neither before nor after it.
-    assert_eq!(decide(&accepted(8), &opening, at(1790)), not_yet(9, at(1800)));
-    assert_eq!(decide(&accepted(8), &opening, at(1799)), not_yet(9, at(1800)));
+    // No look comes sooner because the end is near, and two looks are too few to give up.
+    assert_eq!(decide(&accepted(8), &opening, at(1799)), not_yet(9, at(1859)));
+    assert_eq!(decide(&accepted(1), &opening, at(9000)), not_yet(2, at(9020)));
     let late = decide(&accepted(9), &opening, at(1800));
     assert_eq!(late, with_site(fails(CONFIRM_REMEDY)));
 
@@ -286,22 +292,172 @@ fn what_passes_is_tried_again_later_and_later_until_it_is_given_up() {
     );
     assert_eq!(drawn, retry(Call::Create, at(12), 4));
 
-    // The last try is at the end; what fails there, fails.
+    // No try comes sooner because the end is near; the first failure after the end is the last.
     let create = request(Call::Create, failing(20));
     let told = decide(&create, &passes(Effect::None), at(3590));
-    assert_eq!(told, retry(Call::Create, at(3600), 21));
-    assert_eq!(
-        decide(&create, &passes(Effect::None), at(3600)),
-        fails(RETRY_REMEDY)
-    );
+    assert_eq!(told, retry(Call::Create, at(3890), 21));
+    let given_up = fails(RETRY_REMEDY);
+    assert_eq!(decide(&create, &passes(Effect::None), at(3600)), given_up);
     let look = request(Call::Describe, failing(20));
-    assert_eq!(
-        decide(&look, &passes(Effect::Possible), at(3600)),
-        fails(RETRY_REMEDY)
+    assert_eq!(decide(&look, &passes(Effect::Possible), at(3600)), given_up);
+    // Two tries are too few.
+    let told = decide(
+        &request(Call::Create, failing(1)),
+        &passes(Effect::None),
+        at(9000),
     );
-    // Only a create that may have opened the website gets one more look, at once.
+    assert_eq!(told, retry(Call::Create, at(9002), 2));
+    // A create that may have opened the website gets one more look, ...
     let told = decide(&create, &passes(Effect::Possible), at(4000));
-    assert_eq!(told, retry(Call::Describe, at(4000), 21));
+    assert_eq!(told, retry(Call::Describe, at(4300), 21));
+    // ... which is the end where it finds nothing.
+    let told = decide(
+        &request(Call::Describe, failing(21)),
+        &Meaning::Store(None),
+        at(4300),
+    );
+    let nothing_there = Outcome {
+        keep_answer: true,
+        ..given_up
+    };
+    assert_eq!(told, nothing_there);
+}
+
+#[test]
+fn time_in_which_a_request_could_not_be_tried_counts_for_nothing() {
+    let progress = Progress {
+        failures: 5,
+        failing_since: Some(NOW),
+        ..Progress::default()
+    };
+    // Due after 10 s, and claimed a week later: paused, blocked, stopped, or a jump of the clock.
+    let week = 7 * 24 * HOUR;
+    let late = |call, progress| Request {
+        due_at: Some(at(10)),
+        claimed_at: after(at(10), week),
+        ..request(call, progress)
+    };
+    let now = after(at(11), week);
+    let told = decide(
+        &late(Call::Create, progress),
+        &Meaning::Passes(Effect::None, Load::Fine),
+        now,
+    );
+    let shifted = Progress {
+        failures: 6,
+        failing_since: Some(after(NOW, week)),
+        ..progress
+    };
+    let next = again(
+        Open::Retrying,
+        Call::Create,
+        Some(after(now, 32 * SECOND)),
+        shifted,
+    );
+    assert_eq!(told, outcome(Word::Retry, next));
+    let told = decide(
+        &late(Call::Describe, accepted(9).progress),
+        &store(StoreState::Opening, None),
+        now,
+    );
+    let Next::Again { progress, .. } = told.next else {
+        panic!("{told:?}")
+    };
+    assert_eq!(progress.accepted_at, Some(after(NOW, week)));
+}
+
+#[test]
+fn an_environment_that_alone_meets_a_fault_of_the_line_fails_by_itself_with_the_remedy_of_the_code() {
+    let failing = Progress {
+        failures: 3,
+        failing_since: Some(NOW),
+        ..Progress::default()
+    };
+    let create = request(Call::Create, failing);
+    let told = decide(&create, &Meaning::Alone(REMEDY), at(10));
+    let progress = Progress {
+        failures: 4,
+        ..failing
+    };
+    let expected = Outcome {
+        remedy: Some(REMEDY.to_owned()),
+        ..outcome(
+            Word::Retry,
+            again(Open::Retrying, Call::Create, Some(at(18)), progress),
+        )
+    };
+    assert_eq!(told, expected);
+    assert_eq!(decide(&create, &Meaning::Alone(REMEDY), at(3600)), fails(REMEDY));
+}
+
+mod property {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn meanings() -> impl Strategy<Value = Meaning> {
+        prop_oneof![
+            4 => Just(Meaning::Passes(Effect::Possible, Load::Busy)),
+            2 => Just(Meaning::Passes(Effect::None, Load::Busy)),
+            4 => Just(Meaning::Store(None)),
+            1 => Just(store(StoreState::Destroying, None)),
+            1 => Just(store(StoreState::Opening, None)),
+            1 => Just(Meaning::Alone(REMEDY)),
+            1 => Just(Meaning::Line(REMEDY)),
+        ]
+    }
+
+    /// An answer, the draw of the wait that follows, the time that the call is late by, and the time that it takes.
+    fn steps() -> impl Strategy<Value = Vec<(Meaning, f64, u64, u64)>> {
+        let late = prop_oneof![3 => Just(0_u64), 1 => 1..1_000_000_u64];
+        proptest::collection::vec((meanings(), 0.1..=1.0_f64, late, 0..15_u64), 1..40)
+    }
+
+    proptest! {
+        /// For every sequence of answers (repeated for ever) and every clock: the request ends, no failed call is followed by
+        /// another before its backoff is over, and none is given up before its time and its tries.
+        #[test]
+        fn every_request_ends_and_none_is_hammered(steps in steps(), call in prop_oneof![Just(Call::Create), Just(Call::Describe)]) {
+            // A fault of the whole line never ends a request.
+            prop_assume!(steps.iter().any(|(meaning, ..)| !matches!(meaning, Meaning::Line(_))));
+            let mut request = fresh(call);
+            let (mut now, mut tried, mut calls) = (NOW, Duration::ZERO, 0);
+            for (meaning, draw, late, took) in steps.iter().cycle() {
+                calls += 1;
+                prop_assert!(calls < 50_000, "it never ends: {request:?}");
+                // A create never finds anything, and a look that is refused as a create is would be another answer.
+                let meaning = match (request.call, meaning) {
+                    (Call::Create, Meaning::Store(_)) => &Meaning::Passes(Effect::Possible, Load::Busy),
+                    (_, meaning) => meaning,
+                };
+                now = after(request.due_at.unwrap_or(now), SECOND * u32::try_from(*late).unwrap());
+                request.claimed_at = now;
+                now = after(now, SECOND * u32::try_from(*took).unwrap());
+                tried += SECOND * u32::try_from(*took).unwrap();
+                let told = policy().decide(&request, meaning, now, *draw);
+                let failed = matches!(meaning, Meaning::Passes(..) | Meaning::Alone(_));
+                match told.next {
+                    Next::Finish(_) => {
+                        if told.word == Word::Failed {
+                            prop_assert!(tried >= HOUR / 2, "given up after {tried:?}: {request:?}");
+                            prop_assert!(request.progress.failures + 1 >= FEWEST_TRIES || request.progress.looks + 1 >= FEWEST_TRIES);
+                        }
+                        return Ok(());
+                    }
+                    Next::Again { call, at, progress, .. } => {
+                        let wait = at.map_or(Duration::ZERO, |at| between(now, at));
+                        if failed {
+                            prop_assert_eq!(wait, policy().retry.wait(progress.failures, *draw));
+                        }
+                        if !matches!(meaning, Meaning::Line(_)) {
+                            tried += wait;
+                        }
+                        request = Request { call, progress, due_at: Some(at.unwrap_or(now)), ..request };
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -314,12 +470,20 @@ fn faults_of_token_and_line_cost_the_request_nothing_and_those_of_its_env_end_it
     };
     let create = request(Call::Create, failing);
     let token = decide(&create, &Meaning::Token, at(10));
-    let next = again(Open::Retrying, Call::Create, Some(at(15)), failing);
+    let rested = |seconds| Progress {
+        failing_since: Some(at(seconds)),
+        ..failing
+    };
+    let next = again(Open::Retrying, Call::Create, Some(at(15)), rested(5));
     assert_eq!(token, outcome(Word::Token, next));
 
     let look = accepted(3);
     let line = decide(&look, &Meaning::Line(REMEDY), at(10));
-    let next = again(Open::Opening, Call::Describe, Some(at(20)), look.progress);
+    let progress = Progress {
+        accepted_at: Some(at(10)),
+        ..look.progress
+    };
+    let next = again(Open::Opening, Call::Describe, Some(at(20)), progress);
     let expected = Outcome {
         remedy: Some(REMEDY.to_owned()),
         ..outcome(Word::Line, next)

@@ -17,6 +17,8 @@ struct Row {
     failing_since: Option<String>,
     accepted_at: Option<String>,
     looks: i64,
+    retry_at: Option<String>,
+    ready_since: String,
 }
 
 /// Claims what is ready, the most urgent first, after making ready what has come due.
@@ -37,7 +39,7 @@ pub(in crate::store) async fn claim(
             became_ready,
         });
     }
-    rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
+    rows.sort_unstable_by(|one, other| one.urgency().cmp(&other.urgency()));
     let mut requests = Vec::with_capacity(rows.len());
     for row in rows {
         match Env::parse(&row.env) {
@@ -107,7 +109,8 @@ async fn make_ready(
     Ok(made.rows_affected())
 }
 
-/// Takes the rows, and shows in `status` that their calls are under way, in one string of statements, since each string
+/// Takes the rows that have been ready longest, and shows in `status` that their calls are under way (also where somebody wrote a
+/// final state there), in one string of statements, since each string
 /// is a hop to SQLite's thread. A create is counted before it is made, so that one that a crash hides is remembered.
 async fn take(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<Vec<Row>, StoreError> {
     let (call, lease_until, now) = (order.call.as_str(), text(order.lease_until), text(order.now));
@@ -116,13 +119,17 @@ async fn take(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<V
     let rows = sqlx::query_as!(
         Row,
         r#"UPDATE queue SET claim = ?, call = 'describe', due_at = ?
-            WHERE id IN (SELECT id FROM queue
+            WHERE id IN (SELECT id FROM queue INDEXED BY queue_ready
                           WHERE claim IS NULL AND due_at IS NULL AND call = ?
-                          ORDER BY priority DESC, id LIMIT ?)
-        RETURNING id AS "id!", env, priority, failures, unknowns, failing_since, accepted_at, looks;
+                          ORDER BY priority DESC,
+                                   max(requested_at, coalesce(retry_at, ''), coalesce(not_before, '')), id
+                          LIMIT ?)
+        RETURNING id AS "id!", env, priority, failures, unknowns, failing_since, accepted_at, looks, retry_at,
+                  max(requested_at, coalesce(retry_at, ''), coalesce(not_before, '')) AS "ready_since!: String";
 
            UPDATE status
-              SET state = 'opening', attempts = attempts + ?, create_sent = max(create_sent, ?), updated_at = ?
+              SET state = 'opening', attempts = attempts + ?, create_sent = max(create_sent, ?), updated_at = ?,
+                  finished_at = NULL
             WHERE env IN (SELECT env FROM queue WHERE due_at = ? AND claim = ?) AND (? = 1 OR state <> 'opening')"#,
         order.claim,
         lease_until,
@@ -141,6 +148,11 @@ async fn take(connection: &mut SqliteConnection, order: &ClaimOrder) -> Result<V
 }
 
 impl Row {
+    /// The order of the claim: the higher priority first, then the row that has been ready longest.
+    fn urgency(&self) -> (std::cmp::Reverse<i64>, &str, i64) {
+        (std::cmp::Reverse(self.priority), &self.ready_since, self.id)
+    }
+
     fn believed(self, env: Env, order: &ClaimOrder) -> Request {
         let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
         Request {
@@ -155,6 +167,8 @@ impl Row {
                 accepted_at: self.accepted_at.as_deref().and_then(parse),
                 looks: count(self.looks),
             },
+            due_at: self.retry_at.as_deref().and_then(parse),
+            claimed_at: order.now,
         }
     }
 }

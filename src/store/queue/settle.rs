@@ -76,23 +76,23 @@ impl Lists {
                               j.value ->> '$[10][2]' AS region, j.value ->> 11 AS now, j.value ->> 12 AS retry_at,
                               q.id AS queued, q.claim AS held, q.not_before AS not_before
                          FROM jsonb_each(?) AS j
-                         LEFT JOIN queue AS q ON q.id = j.value ->> 0) AS s
+                         LEFT JOIN queue AS q NOT INDEXED ON q.id = j.value ->> 0) AS s
                 WHERE status.env = s.env AND status.request = s.id
                   AND (s.held = s.claim OR (s.queued IS NULL AND s.stands AND status.state = 'cancelled'));
 
                DELETE FROM queue
                 WHERE id IN (SELECT q.id
                                FROM jsonb_each(?) AS j
-                               CROSS JOIN queue AS q ON q.id = j.value ->> 0 AND q.claim = j.value ->> 1);
+                               CROSS JOIN queue AS q NOT INDEXED ON q.id = j.value ->> 0 AND q.claim = j.value ->> 1);
 
-               UPDATE queue
-                  SET claim = NULL, call = s.call, retry_at = s.retry_at,
+               UPDATE queue NOT INDEXED
+                  SET claim = NULL, call = s.call, retry_at = coalesce(s.retry_at, s.now),
                       due_at = nullif(max(coalesce(s.retry_at, ''), coalesce(not_before, '')), ''),
                       failures = s.failures, unknowns = s.unknowns, failing_since = s.failing_since,
                       accepted_at = s.accepted_at, looks = s.looks
                  FROM (SELECT value ->> 0 AS id, value ->> 1 AS claim, value ->> 2 AS call, value ->> 3 AS retry_at,
                               value ->> 4 AS failures, value ->> 5 AS unknowns, value ->> 6 AS failing_since,
-                              value ->> 7 AS accepted_at, value ->> 8 AS looks
+                              value ->> 7 AS accepted_at, value ->> 8 AS looks, value ->> 9 AS now
                          FROM jsonb_each(?)) AS s
                 WHERE queue.id = s.id AND queue.claim = s.claim;
 
@@ -282,6 +282,7 @@ impl Row<'_> {
             moment(progress.failing_since),
             moment(progress.accepted_at),
             progress.looks,
+            text(self.settlement.now),
         ))
     }
 

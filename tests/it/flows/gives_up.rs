@@ -110,3 +110,66 @@ async fn a_create_that_broke_when_time_was_over_is_looked_at_once_more() {
     assert_eq!(world.simulator.calls(Endpoint::Create), 2);
     world.stop().await.unwrap();
 }
+
+/// A create whose effect nobody knows is looked at before it is made again: the look must know the deadline, too.
+#[tokio::test]
+async fn creates_that_are_answered_by_minus_one_for_ever_are_given_up_and_hold_up_nobody() {
+    let mut world = World::by_hand().await;
+    world.set("retry.give_up_after", "1m");
+    world.set("retry.initial_backoff", "1s");
+    world.set("retry.max_backoff", "4s");
+    let never: Vec<String> = (0..5).map(|n| format!("never{n}")).collect();
+    for (env, fault) in never.iter().zip([
+        Fault::on(Endpoint::Create).errcode(-1, "system error"),
+        Fault::on(Endpoint::Create).http(502),
+        Fault::on(Endpoint::Create).cut(),
+        Fault::on(Endpoint::Create).no_json(),
+        Fault::on(Endpoint::Create).errcode(-501_002, "no answer in time"),
+    ]) {
+        world.simulator.fault(fault.env(env));
+    }
+    world.insert_all(&never).await;
+    world.insert("good").await;
+    world.start();
+    let ended = "SELECT state, count(*) FROM status GROUP BY state";
+    world.fly(SECOND, ended, &["failed|5", "online|1"]).await;
+    for env in &never {
+        let columns = "attempts >= 3, remedy LIKE '%retry.give_up_after%', next_attempt_at";
+        assert_eq!(world.status(columns, env).await, "1|1|NULL");
+        // Each create is at least as far from the one before as the look that lies between them.
+        let history = world.history(env).await;
+        let looks = history
+            .iter()
+            .filter(|call| call.starts_with("describe:"))
+            .count();
+        assert!(looks * 2 >= history.len() - 1, "{env}: {history:?}");
+    }
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_longer_than_patience_costs_a_request_nothing() {
+    let mut world = World::by_hand().await;
+    world.set("retry.give_up_after", "1h");
+    world.set("retry.initial_backoff", "10s");
+    world.set("retry.max_backoff", "10s");
+    let quota = |times| {
+        Fault::on(Endpoint::Create)
+            .errcode(-501_003, "quota")
+            .times(times)
+    };
+    world.simulator.fault(quota(4));
+    world.insert("patient").await;
+    world.start();
+    world.fly(SECOND, "SELECT failures FROM queue", &["3"]).await;
+    world.execute("UPDATE service SET paused = 1").await;
+    world.wait_for_service("paused").await;
+    world.clock.advance(Duration::from_secs(7 * 24 * 3600));
+    // The ticket and the token are older than that, too.
+    world.execute("UPDATE service SET paused = 0").await;
+    world.simulator.new_ticket();
+    world.give_ticket().await;
+    world.fly(SECOND, "SELECT state FROM status", &["online"]).await;
+    assert_eq!(world.status("attempts", "patient").await, "5");
+    world.stop().await.unwrap();
+}

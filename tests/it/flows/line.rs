@@ -193,3 +193,47 @@ async fn while_connections_are_refused_calls_shrink_too_and_all_goes_on_afterwar
     assert_eq!(world.simulator.needless_creates(), 0);
     world.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn environments_that_alone_meet_a_code_of_the_whole_line_fail_by_themselves_and_hold_up_nobody() {
+    let mut world = World::by_hand().await;
+    world.set("retry.give_up_after", "10m");
+    world.set("retry.initial_backoff", "1s");
+    world.set("retry.max_backoff", "30s");
+    for (env, errcode) in [("bad0", 61007), ("bad1", 48001), ("bad2", 50002)] {
+        let fault = Fault::on(Endpoint::Create).errcode(errcode, "not authorised");
+        world.simulator.fault(fault.env(env));
+        world.insert(env).await;
+    }
+    world.start();
+    world.wait_for_service("blocked").await;
+    // They come while the line is blocked, and by then the others have probed in turns.
+    world.clock.advance(SECOND * 60);
+    let good: Vec<String> = (0..20).map(|n| format!("good{n}")).collect();
+    world.insert_all(&good).await;
+    let open = "SELECT count(*) FROM status WHERE state = 'online'";
+    world.fly(SECOND, open, &["20"]).await;
+    // Others pass all the time: so the fault is theirs alone.
+    let begun = world.simulator.ledger().len();
+    let mut n = 0;
+    while world.row("SELECT count(*) FROM queue").await != "0" {
+        n += 1;
+        assert!(
+            n < 500,
+            "they never end: {:?}",
+            world.rows("SELECT * FROM queue").await
+        );
+        let env = format!("later{n}");
+        world.insert(&env).await;
+        let state = format!("SELECT state FROM status WHERE env = '{env}'");
+        world.fly(SECOND, &state, &["online"]).await;
+        world.clock.advance(SECOND * 5);
+    }
+    assert!(world.simulator.ledger().len() > begun);
+    for (env, errcode) in [("bad0", "61007"), ("bad1", "48001"), ("bad2", "50002")] {
+        let columns = "state, errcode, remedy IS NOT NULL";
+        assert_eq!(world.status(columns, env).await, format!("failed|{errcode}|1"));
+    }
+    world.wait_for_service("running").await;
+    world.stop().await.unwrap();
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use staticstored::simulator::{Endpoint, Fault};
+use staticstored::simulator::{Endpoint, Entry, Fault};
 
 use super::{SECOND, UNFINISHED};
 use crate::world::World;
@@ -272,4 +272,36 @@ async fn a_stop_finishes_what_is_in_flight_and_leaves_the_others_untouched() {
     assert_eq!(world.rows(UNTOUCHED).await, ["a", "b"]);
     assert_eq!(world.row("SELECT state FROM service").await, "stopped");
     assert_eq!(created(&world), ["held"]);
+}
+
+/// Within one priority, the request that has been ready longest goes first, for both calls.
+#[tokio::test]
+async fn old_requests_that_are_tried_again_and_again_do_not_keep_a_new_one_waiting() {
+    for endpoint in [Endpoint::Create, Endpoint::Describe] {
+        let mut world = World::new().await;
+        world.set("api.max_in_flight", "1");
+        world.set("retry.initial_backoff", "1ms");
+        world.set("retry.max_backoff", "1ms");
+        let old: Vec<String> = (0..20).map(|n| format!("old{n}")).collect();
+        for env in &old {
+            let fault = Fault::on(endpoint).errcode(-501_003, "quota").env(env);
+            world.simulator.fault(fault);
+        }
+        world.insert_all(&old).await;
+        world.start();
+        world.see(|simulator| simulator.calls(endpoint) > 100).await;
+        let before = world.simulator.ledger().len();
+        world.insert("new").await;
+        world.wait_for_state("new", "online").await;
+        let ledger = world.simulator.ledger();
+        let new = |entry: &&Entry| entry.env.as_deref() == Some("new") && entry.endpoint == endpoint;
+        let first = ledger.iter().position(|entry| new(&entry)).unwrap();
+        // A round of the old ones, and those that went on until the INSERT was seen.
+        assert!(
+            first - before < 20 * 8,
+            "{} calls of others came first",
+            first - before
+        );
+        world.stop().await.unwrap();
+    }
 }

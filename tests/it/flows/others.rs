@@ -119,3 +119,55 @@ async fn a_row_that_cannot_be_read_fails_alone_and_stops_nobody() {
     assert_eq!(world.row("SELECT count(*) FROM queue").await, "0");
     world.stop().await.unwrap();
 }
+
+/// A row of `status` or `queue` that somebody edited is that row's trouble alone.
+#[tokio::test]
+async fn a_final_state_that_somebody_wrote_for_an_unfinished_request_stops_nobody() {
+    let mut world = World::new().await;
+    world.execute("UPDATE service SET paused = 1").await;
+    world.start();
+    world.wait_for_service("paused").await;
+    world.insert("edited").await;
+    world
+        .execute(
+            "UPDATE status SET state = 'failed', finished_at = updated_at, next_attempt_at = NULL;
+             UPDATE service SET paused = 0",
+        )
+        .await;
+    world.insert("bystander").await;
+    for env in ["edited", "bystander"] {
+        world.wait_for_state(env, "online").await;
+    }
+    world.stop().await.unwrap();
+}
+
+/// A feeder that replaces its row by DELETE and INSERT, again and again, while its create is on its way.
+#[tokio::test]
+async fn however_often_a_request_is_replaced_during_its_call_no_second_create_is_sent_meanwhile() {
+    for times in 1..4 {
+        let mut world = World::new().await;
+        world.simulator.fault(Fault::on(Endpoint::Create).once().held());
+        world.insert("x").await;
+        world.start();
+        world.see(|simulator| simulator.held() == 1).await;
+        for _ in 0..times {
+            world.execute("DELETE FROM queue WHERE env = 'x'").await;
+            world
+                .execute("INSERT INTO queue (env, priority) VALUES ('x', 5)")
+                .await;
+        }
+        // Another request passes meanwhile: the daemon has seen all of it.
+        world.insert("y").await;
+        world.wait_for_state("y", "online").await;
+        let about_x = world.simulator.ledger();
+        let about_x = about_x.iter().filter(|entry| entry.env.as_deref() == Some("x"));
+        assert!(
+            about_x.count() <= 1,
+            "{times} times: the first call is not answered yet"
+        );
+        world.simulator.release();
+        world.wait_for_state("x", "online").await;
+        assert_eq!(world.simulator.calls(Endpoint::Create), 2, "{times} times");
+        world.stop().await.unwrap();
+    }
+}

@@ -102,3 +102,44 @@ async fn a_batch_is_the_outer_loop_and_the_table_is_searched_for_each_of_its_row
         );
     }
 }
+
+/// Any program's ANALYZE may write that no row is claimed; the index of the claimed ones then looks like the cheapest way.
+#[tokio::test]
+async fn a_settlement_searches_its_rows_by_their_key_whatever_is_known_of_the_claimed_ones() {
+    let statistics = [
+        "('queue', 'queue_claimed', '0 0')",
+        "('queue', 'queue_claimed', '0 0'), ('queue', 'queue_ready', '100000 50000 50000 1 1')",
+        "('queue', 'queue_claimed', '1 1'), ('queue', 'sqlite_autoindex_queue_1', '100000 1')",
+    ];
+    let world = World::new().await;
+    world.execute("ANALYZE").await;
+    for rows in statistics {
+        world
+            .execute(&format!(
+                "DELETE FROM sqlite_stat1; INSERT INTO sqlite_stat1 VALUES {rows}"
+            ))
+            .await;
+        let statements = statements();
+        let settling = statements.iter().filter(|text| text.contains("NOT INDEXED"));
+        assert_eq!(settling.clone().count(), 3);
+        for statement in settling {
+            let plan = plan(&world, statement).await;
+            let walk = plan.iter().find(|step| step.contains("queue_claimed"));
+            assert_eq!(walk, None, "{rows}: {statement}\n{plan:#?}");
+        }
+    }
+}
+
+/// Statistics that an earlier version or another program left are those of another queue.
+#[tokio::test]
+async fn a_start_forgets_statistics_and_a_stop_writes_none() {
+    let mut world = World::new().await;
+    world
+        .execute("INSERT INTO queue (env) VALUES ('a'); ANALYZE")
+        .await;
+    world.start();
+    world.wait_for_state("a", "online").await;
+    world.stop().await.unwrap();
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'";
+    assert_eq!(world.row(left).await, "0");
+}

@@ -207,6 +207,13 @@ async fn the_daemon_takes_back_a_request_that_was_cancelled_during_its_call() {
     let mut database = with_a_row(ways().next().unwrap()).await;
     database.claim("a").await;
     database.execute("DELETE FROM queue WHERE env = 'a'").await;
+    let back = "INSERT INTO queue (id, env, call) VALUES (2, 'a', 'describe')";
+    let error = database.refused(ways().next().unwrap(), back).await;
+    assert!(error.contains("queue.id is assigned"), "finished: {error}");
+    // As a settlement does, before it takes the row back.
+    database
+        .execute("UPDATE status SET state = 'opening', finished_at = NULL WHERE env = 'a'")
+        .await;
     let status = database.row("SELECT * FROM status WHERE env = 'a'").await;
     database
         .execute("INSERT INTO queue (id, env, call, accepted_at) VALUES (2, 'a', 'describe', '2026-01-01T00:00:00.000Z')")

@@ -180,6 +180,24 @@ async fn an_update_that_makes_no_sense_is_refused_and_changes_nothing() {
             "UPDATE OR IGNORE queue SET env = 'bystander' WHERE env = 'a'",
             fixed,
         ),
+        // Each of these SQLite itself cannot read.
+        (
+            "UPDATE queue SET not_before = '2031-06-01T12:00:00+0800'",
+            not_before,
+        ),
+        (
+            "UPDATE OR IGNORE queue SET not_before = '2031-06-01T12:00:00+0800'",
+            not_before,
+        ),
+        ("UPDATE queue SET not_before = '2026-13-01'", not_before),
+        ("UPDATE queue SET not_before = '2026-11-26T25:00Z'", not_before),
+        (
+            "UPDATE queue SET not_before = '2026-11-26T10:00:00 UTC'",
+            not_before,
+        ),
+        ("UPDATE queue SET not_before = '2026-11-26t10:00:00Z'", not_before),
+        ("UPDATE queue SET not_before = ''", not_before),
+        ("DELETE FROM service", "the row of service belongs to the daemon"),
         ("UPDATE queue SET not_before = 'soon'", not_before),
         ("UPDATE queue SET not_before = 'now'", not_before),
         (
@@ -221,5 +239,36 @@ async fn an_update_that_makes_no_sense_is_refused_and_changes_nothing() {
         assert_eq!(database.snapshot().await, before, "{way:?}");
         assert_eq!(database.row("SELECT paused FROM service").await, "0");
         database.assert_bystander_unchanged().await;
+    }
+}
+
+#[tokio::test]
+async fn of_the_same_environment_twice_the_earlier_not_before_wins_and_null_is_the_earliest() {
+    let early = "2031-01-01T00:00:00.000Z";
+    let late = "2032-01-01T00:00:00.000Z";
+    for way in ways() {
+        for (first, second, wins) in [
+            (Some(late), Some(early), Some(early)),
+            (Some(early), Some(late), Some(early)),
+            (Some(late), None, None),
+            (None, Some(late), None),
+            (Some(late), Some("2031-01-01T08:00:00+08:00"), Some(early)),
+        ] {
+            let text = |time: Option<&str>| time.map_or("NULL".to_owned(), |time| format!("'{time}'"));
+            let mut database = with_a_row(way).await;
+            for time in [first, second] {
+                let insert = format!(
+                    "INSERT INTO queue (env, not_before) VALUES ('twice', {})",
+                    text(time)
+                );
+                database.run(way, &insert).await;
+            }
+            let row = database
+                .row("SELECT not_before, due_at FROM queue WHERE env = 'twice'")
+                .await;
+            let wins = wins.unwrap_or_default();
+            assert_eq!(row, format!("{wins}|{wins}"), "{way:?} {first:?} {second:?}");
+            database.assert_bystander_unchanged().await;
+        }
     }
 }

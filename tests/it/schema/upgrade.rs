@@ -14,6 +14,7 @@ const FILLED: &str = "
     INSERT INTO attempt (env, at, call, errcode, latency_ms, outcome)
         VALUES ('c', '2026-11-23T16:25:07.123Z', 'create', 85088, 3, 'failed');
     INSERT INTO ticket (component_verify_ticket) VALUES ('ticket@@@1'), ('ticket@@@2');
+    ANALYZE;
     UPDATE service SET state = 'running', version = '0.1.0', pid = 7, paused = 1,
                        push_asked_at = '2026-11-23T16:25:07.123Z' WHERE id = 1;";
 
@@ -83,6 +84,13 @@ async fn every_row_of_an_earlier_version_is_kept_as_it_is() {
         .await
         .unwrap();
     assert_eq!(created_at, None);
+    // Statistics of a queue that was mostly empty are gone.
+    let statistics: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(statistics, 0);
     // What users do works on.
     sqlx::raw_sql("INSERT INTO queue (env) VALUES ('c'); DELETE FROM queue WHERE env = 'b'")
         .execute(&mut connection)
@@ -118,4 +126,28 @@ async fn the_time_of_the_last_push_is_a_time_or_nothing() {
         .execute(&mut connection)
         .await
         .unwrap();
+}
+
+/// The rows that a busy platform has, unfinished for the most part; a thousandth of them are claimed.
+const MANY: &str = "
+    INSERT INTO queue (env)
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT 'env-' || i FROM n;
+    UPDATE queue SET claim = 5, due_at = '2026-11-23T16:25:07.123Z', call = 'describe' WHERE id % 1000 = 0;";
+
+#[tokio::test]
+async fn a_large_database_full_of_unfinished_requests_loses_none_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    let mut connection = first_version(&path).await;
+    sqlx::raw_sql(MANY).execute(&mut connection).await.unwrap();
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        for table in ["queue", "status"] {
+            let columns = columns(&mut connection, table).await;
+            all.push(rows(&mut connection, table, &columns).await);
+        }
+        store::migrate(&path).await.unwrap();
+    }
+    assert_eq!(all[0].len(), 100_000);
+    assert!(all[..2] == all[2..], "rows of before and after differ");
 }

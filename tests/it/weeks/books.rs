@@ -151,6 +151,7 @@ impl Life {
                 ("retry", _) | ("not_yet", "0") => backoff,
                 ("accepted" | "not_yet", _) => 60.0,
                 ("token", _) => 5.0,
+                ("absent", _) => 0.0,
                 // The line's own rest, and some seconds for another to probe.
                 ("line", _) => 300.0 + 10.0,
                 other => panic!("{row:?}: {other:?} is no reason to wait"),
