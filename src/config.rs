@@ -296,7 +296,7 @@ fn share(settings: &mut Settings, source: &TokenSource) -> Option<Share> {
 
 fn api(settings: &mut Settings) -> Api {
     let timeout = || duration(MILLISECOND..=HOUR);
-    let api = Api {
+    let mut api = Api {
         base_url: settings.or("api.base_url", "https://api.weixin.qq.com", value::base_url),
         proxy: settings.get("api.proxy", value::proxy),
         connect_timeout: settings.or("api.connect_timeout", "5s", timeout()),
@@ -305,36 +305,36 @@ fn api(settings: &mut Settings) -> Api {
         creates_per_second: settings.or("api.creates_per_second", "50", whole(0..=10_000)),
         describes_per_second: settings.or("api.describes_per_second", "15", whole(0..=10_000)),
     };
-    settings.at_most(
-        ("api.connect_timeout", api.connect_timeout),
-        ("api.request_timeout", api.request_timeout),
+    settings.keep_in_order(
+        ("api.connect_timeout", &mut api.connect_timeout),
+        ("api.request_timeout", &mut api.request_timeout),
     );
     api
 }
 
 fn retry(settings: &mut Settings) -> Retry {
-    let retry = Retry {
+    let mut retry = Retry {
         initial_backoff: settings.or("retry.initial_backoff", "1s", duration(MILLISECOND..=DAY)),
         max_backoff: settings.or("retry.max_backoff", "5m", duration(MILLISECOND..=DAY)),
         give_up_after: settings.or("retry.give_up_after", "24h", duration(MILLISECOND..=YEAR)),
     };
-    settings.at_most(
-        ("retry.initial_backoff", retry.initial_backoff),
-        ("retry.max_backoff", retry.max_backoff),
+    settings.keep_in_order(
+        ("retry.initial_backoff", &mut retry.initial_backoff),
+        ("retry.max_backoff", &mut retry.max_backoff),
     );
     retry
 }
 
 fn confirm(settings: &mut Settings) -> Confirm {
-    let confirm = Confirm {
+    let mut confirm = Confirm {
         enabled: settings.or("confirm.enabled", "true", flag),
         initial_interval: settings.or("confirm.initial_interval", "5s", duration(MILLISECOND..=DAY)),
         max_interval: settings.or("confirm.max_interval", "60s", duration(MILLISECOND..=DAY)),
         give_up_after: settings.or("confirm.give_up_after", "30m", duration(MILLISECOND..=YEAR)),
     };
-    settings.at_most(
-        ("confirm.initial_interval", confirm.initial_interval),
-        ("confirm.max_interval", confirm.max_interval),
+    settings.keep_in_order(
+        ("confirm.initial_interval", &mut confirm.initial_interval),
+        ("confirm.max_interval", &mut confirm.max_interval),
     );
     confirm
 }

@@ -249,23 +249,37 @@ impl Settings {
         self.get(key, parse).unwrap_or_default()
     }
 
-    /// Notes a problem when the first duration is longer than the second.
-    pub(super) fn at_most(&mut self, (key, value): (&str, Duration), (limit_key, limit): (&str, Duration)) {
-        if value > limit {
-            let origin = |key| {
-                self.given
-                    .get(key)
-                    .map_or(Origin::Default, |setting| setting.origin.clone())
-            };
-            let complaint = format!(
-                "= {} ({}): must be at most {limit_key}, which is {} ({})",
-                duration_text(value),
-                origin(key),
-                duration_text(limit),
-                origin(limit_key),
-            );
-            self.refuse(key, complaint);
+    /// Keeps the first duration at most as long as the second. Where it is longer, the one of the two that was not set gives
+    /// way; where both were set, that is a problem.
+    pub(super) fn keep_in_order(
+        &mut self,
+        (key, value): (&str, &mut Duration),
+        (limit_key, limit): (&str, &mut Duration),
+    ) {
+        if value <= limit {
+            return;
         }
+        match (self.is_given(key), self.is_given(limit_key)) {
+            (true, true) => self.refuse_longer((key, *value), (limit_key, *limit)),
+            (true, false) => *limit = *value,
+            (false, _) => *value = *limit,
+        }
+    }
+
+    fn refuse_longer(&mut self, (key, value): (&str, Duration), (limit_key, limit): (&str, Duration)) {
+        let origin = |key| {
+            self.given
+                .get(key)
+                .map_or(Origin::Default, |setting| setting.origin.clone())
+        };
+        let complaint = format!(
+            "= {} ({}): must be at most {limit_key}, which is {} ({})",
+            duration_text(value),
+            origin(key),
+            duration_text(limit),
+            origin(limit_key),
+        );
+        self.refuse(key, complaint);
     }
 
     /// Succeeds when no problem was found.

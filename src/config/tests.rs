@@ -103,7 +103,7 @@ fn cases() -> Vec<Case> {
         Case { key: "api.describes_per_second", read: |c| c.api.describes_per_second.to_string(), default: "15",
                set: ("20", "20", "20"), bad: ("1.5", "a whole number from 0 to 10000") },
         Case { key: "retry.initial_backoff", read: |c| duration_text(c.retry.initial_backoff), default: "1s",
-               set: (r#""2s""#, "2s", "2s"), bad: (r#""6m""#, "at most retry.max_backoff, which is 5m (default)") },
+               set: (r#""2s""#, "2s", "2s"), bad: (r#""25h""#, "from 1ms to 1d") },
         Case { key: "retry.max_backoff", read: |c| duration_text(c.retry.max_backoff), default: "5m",
                set: (r#""1h""#, "1h", "1h"), bad: (r#""5 m""#, "a duration such as") },
         Case { key: "retry.give_up_after", read: |c| duration_text(c.retry.give_up_after), default: "1d",
@@ -111,7 +111,7 @@ fn cases() -> Vec<Case> {
         Case { key: "confirm.enabled", read: |c| c.confirm.enabled.to_string(), default: "true",
                set: ("false", "false", "false"), bad: (r#""true""#, "true or false") },
         Case { key: "confirm.initial_interval", read: |c| duration_text(c.confirm.initial_interval), default: "5s",
-               set: (r#""1s""#, "1s", "1s"), bad: (r#""2m""#, "at most confirm.max_interval, which is 1m (default)") },
+               set: (r#""1s""#, "1s", "1s"), bad: (r#""25h""#, "from 1ms to 1d") },
         Case { key: "confirm.max_interval", read: |c| duration_text(c.confirm.max_interval), default: "1m",
                set: (r#""90s""#, "90s", "90s"), bad: (r#""""#, "a duration such as") },
         Case { key: "confirm.give_up_after", read: |c| duration_text(c.confirm.give_up_after), default: "30m",
@@ -473,4 +473,59 @@ fn the_socket_is_for_the_group_by_default_and_never_the_owners_own() {
     // Checked also while nothing is shared.
     let told = complaint(&format!("{LEAST}\n[share]\nmode = \"0777\""), &Environment::new());
     assert!(told.starts_with("share.mode = "), "{told}");
+}
+
+/// Of two keys that must be in order, a default gives way to a value that was set; two values that were set and conflict are
+/// an error that names both.
+#[test]
+fn a_default_gives_way_to_a_value_that_was_set_and_two_values_that_conflict_are_refused() {
+    type Read = fn(&Config) -> (Duration, Duration);
+    let pairs: [(&str, &str, &str, Read); 3] = [
+        ("api", "connect_timeout", "request_timeout", |c| {
+            (c.api.connect_timeout, c.api.request_timeout)
+        }),
+        ("retry", "initial_backoff", "max_backoff", |c| {
+            (c.retry.initial_backoff, c.retry.max_backoff)
+        }),
+        ("confirm", "initial_interval", "max_interval", |c| {
+            (c.confirm.initial_interval, c.confirm.max_interval)
+        }),
+    ];
+    let values = [1, 20, 45, 400, 3600].map(Duration::from_secs).map(Some);
+    let values = || std::iter::once(None).chain(values);
+    let defaults = Config::parse("[component]\nappid = \"wx1\"", &Environment::new()).unwrap();
+    for (section, small_key, large_key, read) in pairs {
+        for (small, large) in values().flat_map(|small| values().map(move |large| (small, large))) {
+            let line = |key: &str, value: Option<Duration>| {
+                value.map_or(String::new(), |value| {
+                    format!("{key} = \"{}\"\n", duration_text(value))
+                })
+            };
+            let text = format!(
+                "[component]\nappid = \"wx1\"\n[{section}]\n{}{}",
+                line(small_key, small),
+                line(large_key, large)
+            );
+            let (default_small, default_large) = read(&defaults);
+            match (Config::parse(&text, &Environment::new()), small, large) {
+                (Err(error), Some(small), Some(large)) => {
+                    assert!(small > large, "{text}: {error}");
+                    let error = error.to_string();
+                    for named in [small_key, large_key, &duration_text(small), &duration_text(large)] {
+                        assert!(error.contains(named), "{named}: {error}");
+                    }
+                }
+                (Err(error), ..) => panic!("{text}: {error}"),
+                (Ok(config), ..) => {
+                    let expected = match (small, large) {
+                        (Some(small), Some(large)) => (small, large),
+                        (Some(small), None) => (small, default_large.max(small)),
+                        (None, Some(large)) => (default_small.min(large), large),
+                        (None, None) => (default_small, default_large),
+                    };
+                    assert_eq!(read(&config), expected, "{text}");
+                }
+            }
+        }
+    }
 }
