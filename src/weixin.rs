@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod errcode;
 pub mod exchange;
+mod json;
 
 use std::fmt;
 use std::time::Duration;
@@ -153,9 +154,12 @@ impl Raw {
 }
 
 fn without(token: &Token, body: Vec<u8>) -> Vec<u8> {
-    match std::str::from_utf8(&body) {
-        Ok(text) if text.contains(token.expose()) => text.replace(token.expose(), "[token]").into_bytes(),
-        _ => body,
+    // Lossy, as the reader of it is: a byte that is not UTF-8 must not keep the token in.
+    let text = String::from_utf8_lossy(&body);
+    if text.contains(token.expose()) {
+        text.replace(token.expose(), "[token]").into_bytes()
+    } else {
+        body
     }
 }
 

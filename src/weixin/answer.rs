@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::errcode;
+use super::json::Object;
 use crate::outcome::{Effect, Load, Meaning, Site, StoreRecord, StoreState};
 use crate::request::Env;
 use crate::transport;
@@ -121,27 +121,22 @@ pub(super) fn printable(text: &str) -> String {
     transport::quote(text, &[])
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    errcode: Option<i64>,
-    errmsg: Option<String>,
-    #[serde(rename = "Data")]
-    data_upper: Option<Value>,
-    data: Option<Value>,
-}
-
-#[derive(Deserialize)]
 struct Item {
     env: Option<String>,
     domain: Option<String>,
     bucket: Option<String>,
     region: Option<String>,
-    regoin: Option<String>,
     status: Option<String>,
 }
 
-fn envelope(body: &[u8]) -> Result<Envelope, CallError> {
-    serde_json::from_slice(body).map_err(|error| CallError::Garbled(error.to_string()))
+fn garbled(what: impl Into<String>) -> CallError {
+    CallError::Garbled(what.into())
+}
+
+fn envelope(body: &[u8]) -> Result<(Object, Option<i64>), CallError> {
+    let object = Object::read(body).map_err(|error| garbled(format!("it is no JSON object: {error}")))?;
+    let errcode = object.errcode().map_err(garbled)?;
+    Ok((object, errcode))
 }
 
 /// Reads the answer to createstaticstore: an envelope with an errcode (there is nothing else to know success by).
@@ -149,11 +144,9 @@ fn envelope(body: &[u8]) -> Result<Envelope, CallError> {
 /// # Errors
 /// When it is no such envelope.
 pub fn create(body: &[u8]) -> Result<Answer, CallError> {
-    let envelope = envelope(body)?;
-    let errcode = envelope
-        .errcode
-        .ok_or_else(|| CallError::Garbled("no errcode".into()))?;
-    Ok(answer(errcode, &envelope.errmsg.unwrap_or_default(), None))
+    let (object, errcode) = envelope(body)?;
+    let errcode = errcode.ok_or_else(|| garbled("no errcode"))?;
+    Ok(answer(errcode, &object.errmsg(), None))
 }
 
 /// Reads the answer to describestaticstore: with errcode 0, or none but a list, what it found for `env`.
@@ -161,18 +154,20 @@ pub fn create(body: &[u8]) -> Result<Answer, CallError> {
 /// # Errors
 /// When it is no such envelope, or about other environments.
 pub fn describe(body: &[u8], env: &Env) -> Result<Answer, CallError> {
-    let envelope = envelope(body)?;
-    let list = envelope.data_upper.or(envelope.data);
-    let errcode = match (envelope.errcode, &list) {
-        (Some(errcode), _) => errcode,
-        (None, Some(_)) => 0,
-        (None, None) => return Err(CallError::Garbled("neither errcode nor Data".into())),
-    };
-    let mut errmsg = envelope.errmsg.unwrap_or_default();
+    let (object, errcode) = envelope(body)?;
+    let lists: Vec<&Value> = ["Data", "data"]
+        .iter()
+        .filter_map(|name| object.get(name))
+        .collect();
+    if errcode.is_none() && lists.is_empty() {
+        return Err(garbled("neither errcode nor Data"));
+    }
+    let errcode = errcode.unwrap_or(0);
+    let mut errmsg = object.errmsg();
     if errcode != 0 {
         return Ok(answer(errcode, &errmsg, None));
     }
-    let item = item(list, env)?;
+    let item = item(&lists, env)?;
     // "ok" alone would not say why a website is not online.
     if let Some(status) = item
         .as_ref()
@@ -193,20 +188,48 @@ fn answer(errcode: i64, errmsg: &str, found: Option<Found>) -> Answer {
     }
 }
 
-fn item(list: Option<Value>, env: &Env) -> Result<Option<Item>, CallError> {
-    let Some(list) = list else { return Ok(None) };
-    let items: Vec<Item> =
-        serde_json::from_value(list).map_err(|error| CallError::Garbled(format!("Data: {error}")))?;
-    let ours = |item: &Item| item.env.as_deref().is_none_or(|name| name == env.as_str());
-    let many = !items.is_empty();
-    match items.into_iter().find(ours) {
-        Some(item) => Ok(Some(item)),
-        None if many => Err(CallError::Garbled("Data is about other environments".into())),
-        None => Ok(None),
+/// Picks the record that counts out of all those about our environment: the best one.
+fn item(lists: &[&Value], env: &Env) -> Result<Option<Item>, CallError> {
+    let mut values = Vec::new();
+    for list in lists {
+        values.extend(list.as_array().into_iter().flatten());
     }
+    if values.is_empty() {
+        let readable = lists.is_empty() || lists.iter().any(|list| list.is_array());
+        return readable.then_some(None).ok_or_else(|| garbled("Data is no list"));
+    }
+    let best = values
+        .into_iter()
+        .filter_map(|value| Item::of(value, env))
+        .min_by_key(|item| (item.env.is_none(), item.rank()));
+    best.map(Some)
+        .ok_or_else(|| garbled("Data is about other environments"))
 }
 
 impl Item {
+    /// Reads a record that may be about `env`; a field of a wrong type counts as missing.
+    fn of(value: &Value, env: &Env) -> Option<Self> {
+        let fields = value.as_object()?;
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let named = fields.get("env").filter(|name| !name.is_null());
+        let ours = named.is_none_or(|name| name.as_str() == Some(env.as_str()));
+        ours.then(|| Self {
+            env: text("env"),
+            domain: text("domain"),
+            bucket: text("bucket"),
+            region: text("region").or_else(|| text("regoin")),
+            status: text("status"),
+        })
+    }
+
+    fn rank(&self) -> u8 {
+        match self.status() {
+            "online" => 0,
+            "init" | "process" => 1,
+            _ => 2,
+        }
+    }
+
     fn status(&self) -> &str {
         self.status.as_deref().unwrap_or("null")
     }
@@ -226,7 +249,7 @@ impl From<Item> for StoreRecord {
         let site = Site {
             domain: kept(item.domain),
             bucket: kept(item.bucket),
-            region: kept(item.region.or(item.regoin)),
+            region: kept(item.region),
         };
         Self { state, site }
     }
@@ -311,6 +334,50 @@ mod tests {
             describe(other.as_bytes(), &env()),
             Err(CallError::Garbled(_))
         ));
+    }
+
+    #[test]
+    fn an_errcode_is_read_whatever_is_odd_beside_it() {
+        for body in [
+            &b"{\"errcode\":85088,\"errmsg\":\"\xb0\xa1\"}"[..],
+            b"\xef\xbb\xbf{\"errcode\":85088}",
+            b"{\"errcode\":85088,\"errmsg\":\"a\nb\x01\"}",
+            br#"{"errcode":85088,"errmsg":"\ud83d cut \\\" \udc00"}"#,
+            br#"{"errcode":"85088","errmsg":null}"#,
+            br#"{"errcode":85088,"errmsg":{"a":[1]}}"#,
+            br#"{"errcode":85088,"errmsg":7}"#,
+        ] {
+            assert_eq!(create(body).unwrap().errcode, 85088, "{body:?}");
+            assert_eq!(describe(body, &env()).unwrap().errcode, 85088, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn no_reader_takes_what_is_not_one_complete_object_for_a_success() {
+        for body in [
+            &b"[0,\"ok\"]"[..],
+            br#"{"errcode":0"#,
+            br#"{"errcode":0,"errmsg":"o"#,
+            br#"{"errcode":0}x"#,
+            br#"{"errcode":"","Data":[]}"#,
+            br#"{"errcode":0.5,"Data":[]}"#,
+            br#"{"errcode":[],"Data":[]}"#,
+            b"0",
+        ] {
+            assert!(create(body).is_err(), "{body:?}");
+            assert!(describe(body, &env()).is_err(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_records_the_best_counts_and_an_odd_one_spoils_none() {
+        let body = r#"{"errcode":0,"Data":[5,{"env":7,"status":"online"},{"env":"ENV","status":"offline"},
+            {"env":"ENV","status":"init","domain":[]}],"data":[{"env":"ENV","status":"online","domain":1}]}"#;
+        assert_eq!(found(body).unwrap().state, StoreState::Online);
+        let body = r#"{"errcode":0,"Data":[{"env":"ENV","status":"offline"},{"env":"ENV","status":"init"}]}"#;
+        assert_eq!(found(body).unwrap().state, StoreState::Opening);
+        let body = r#"{"errcode":0,"Data":[],"data":[{"env":"ENV","status":"online"}]}"#;
+        assert_eq!(found(body).unwrap().state, StoreState::Online);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The two calls that need no token: a ticket is exchanged for one, or a new ticket is asked for.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::errcode::{self, ExchangeClass};
+use super::json::Object;
 use super::{CallError, Weixin, answer};
 use crate::credential::{AppSecret, Ticket};
 use crate::transport;
@@ -66,14 +68,6 @@ struct StartPush<'a> {
     component_secret: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Granted {
-    errcode: Option<i64>,
-    errmsg: Option<String>,
-    component_access_token: Option<String>,
-    expires_in: Option<u64>,
-}
-
 impl Weixin {
     /// Exchanges a ticket for a new token (weixin-api.md 2.1). The old one dies within minutes.
     ///
@@ -123,28 +117,38 @@ impl Weixin {
 /// When it grants no token.
 pub fn grant(answer: &[u8], hide: &[&str]) -> Result<Grant, ExchangeError> {
     let granted = granted(answer, hide)?;
-    let life = granted
-        .expires_in
-        .filter(|life| *life > 0)
-        .map(|life| life.min(LONGEST_LIFE));
-    match (granted.component_access_token, life) {
-        (Some(token), Some(life)) if !token.is_empty() => Ok(Grant {
-            component_access_token: token.into(),
-            expires_in: Duration::from_secs(life),
-        }),
-        _ => Err(passes(
-            "the answer has no component_access_token with an expires_in".to_owned(),
-        )),
-    }
+    let token = granted
+        .get("component_access_token")
+        .and_then(Value::as_str)
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| passes("the answer has no component_access_token".to_owned()))?;
+    let life = granted.get("expires_in").and_then(life).ok_or_else(|| {
+        passes("the answer has a component_access_token, but no expires_in of 1 second or more".to_owned())
+    })?;
+    Ok(Grant {
+        component_access_token: token.to_owned().into(),
+        expires_in: Duration::from_secs(life),
+    })
 }
 
-fn granted(answer: &[u8], hide: &[&str]) -> Result<Granted, ExchangeError> {
+/// Reads whole seconds, from 1 to [`LONGEST_LIFE`], out of a number or its text.
+fn life(value: &Value) -> Option<u64> {
+    let seconds = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+        .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 1.0)?;
+    let life = Duration::from_secs_f64(seconds.min(86_400.0));
+    Some(life.as_secs().min(LONGEST_LIFE))
+}
+
+fn granted(answer: &[u8], hide: &[&str]) -> Result<Object, ExchangeError> {
     // What can't be read is not shown: it might be a token in a shape that we do not know.
-    let granted: Granted = serde_json::from_slice(answer)
+    let granted = Object::read(answer)
         .map_err(|error| passes(format!("the answer could not be read: {}", place(&error))))?;
-    match granted.errcode {
-        None | Some(0) => Ok(granted),
-        Some(code) => Err(refused(code, granted.errmsg.as_deref().unwrap_or_default(), hide)),
+    match granted.errcode() {
+        Ok(None | Some(0)) => Ok(granted),
+        Ok(Some(code)) => Err(refused(code, &granted.errmsg(), hide)),
+        Err(what) => Err(passes(format!("the answer could not be read: {what}"))),
     }
 }
 
@@ -197,5 +201,37 @@ fn refused(code: i64, errmsg: &str, hide: &[&str]) -> ExchangeError {
             reason,
             remedy,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_is_a_number_or_its_text_and_anything_else_is_said() {
+        let read = |life: &str| {
+            grant(
+                format!(r#"{{"component_access_token":"t"{life}}}"#).as_bytes(),
+                &[],
+            )
+        };
+        for life in ["7200", "\"7200\"", "7200.0", "\" 7200.5 \""] {
+            let grant = read(&format!(r#","expires_in":{life}"#)).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(grant.expires_in.as_secs(), 7200, "{life}");
+        }
+        for life in [
+            "",
+            ",\"expires_in\":null",
+            ",\"expires_in\":0",
+            ",\"expires_in\":-1",
+            ",\"expires_in\":\"x\"",
+        ] {
+            let error = read(life).err().unwrap();
+            assert!(
+                matches!(error, ExchangeError::Passes { .. }) && error.to_string().contains("expires_in")
+            );
+        }
+        assert!(granted(b"[]", &[]).is_err() && granted(br#"{"errcode":"x"}"#, &[]).is_err());
     }
 }

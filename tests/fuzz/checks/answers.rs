@@ -19,7 +19,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The body of an answer of Weixin, to whichever call.
 pub fn answer(body: &[u8]) {
     let value: Option<Value> = serde_json::from_slice(body).ok();
-    let errcode = |value: &Value| value.get("errcode").and_then(Value::as_i64);
+    let errcode = |value: &Value| {
+        let code = value.get("errcode")?;
+        code.as_i64().or_else(|| code.as_str()?.trim().parse().ok())
+    };
     if let Ok(read) = answer::create(body) {
         told(&read);
         assert!(read.found.is_none());
