@@ -125,6 +125,7 @@ impl Weixin {
             .http
             .post(url)
             .header("content-type", "application/json")
+            .header("accept-encoding", "identity")
             .body(body);
         let body = match request.send().await {
             Ok(response) => {
@@ -207,12 +208,17 @@ async fn read(response: Response) -> Result<Vec<u8>, CallError> {
     if status.is_server_error() || status.as_u16() == 429 {
         return Err(CallError::Status(status.as_u16()));
     }
-    transport::body(response, LARGEST_BODY)
+    let body = transport::body(response, LARGEST_BODY)
         .await
         .map_err(|unread| match unread {
             Unread::TooLarge => CallError::Garbled(format!("a body of over {LARGEST_BODY} bytes")),
             Unread::Broken(broken) => unanswered(broken),
-        })
+        });
+    match body {
+        Ok(body) if !status.is_client_error() || answer::has_errcode(&body) => Ok(body),
+        _ if status.is_client_error() => Err(CallError::Status(status.as_u16())),
+        other => other,
+    }
 }
 
 /// Makes a transport error ours.

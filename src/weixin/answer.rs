@@ -42,7 +42,7 @@ pub enum CallError {
     #[error("no answer from Weixin: {0}")]
     Lost(String),
     /// An HTTP status that stands for a fault on the way.
-    #[error("HTTP status {0}")]
+    #[error("HTTP status {0}{hint}", hint = hint(*.0))]
     Status(u16),
     /// A redirect; none is ever followed, since the token would go with it.
     #[error("HTTP redirect (status {0}), which is never followed")]
@@ -76,7 +76,9 @@ impl Reply {
                 ..
             }) => Meaning::Store(record.clone()),
             Ok(answer) => errcode::meaning(answer.errcode),
-            Err(CallError::Unsent(_) | CallError::Status(429)) => Meaning::Passes(Effect::None, Load::Busy),
+            Err(CallError::Unsent(_) | CallError::Status(407 | 429)) => {
+                Meaning::Passes(Effect::None, Load::Busy)
+            }
             Err(CallError::Redirect(_)) => Meaning::Line(REDIRECT_REMEDY),
             Err(_) => Meaning::Passes(Effect::Possible, Load::Busy),
         }
@@ -102,6 +104,22 @@ impl Reply {
             Err(error) => printable(&error.to_string()),
         }
     }
+}
+
+/// Says what a status of a page on the way stands for.
+const fn hint(status: u16) -> &'static str {
+    match status {
+        403 => " (Forbidden): a firewall or a proxy may refuse the call",
+        404 => " (Not Found): check api.base_url",
+        407 => " (Proxy Authentication Required): check the user and the password in api.proxy",
+        413 => " (Content Too Large): a firewall or a proxy may refuse the call",
+        _ => "",
+    }
+}
+
+/// Says if a body is an answer of this API, whatever the HTTP status.
+pub(super) fn has_errcode(body: &[u8]) -> bool {
+    envelope(body).is_ok_and(|(_, errcode)| errcode.is_some_and(|code| code != 0))
 }
 
 /// Cuts Weixin's request id out of an errmsg: `… rid: 6512ab34-0c1d2e3f-4a5b6c7d` (weixin-api.md 2.6).
@@ -378,6 +396,26 @@ mod tests {
         assert_eq!(found(body).unwrap().state, StoreState::Opening);
         let body = r#"{"errcode":0,"Data":[],"data":[{"env":"ENV","status":"online"}]}"#;
         assert_eq!(found(body).unwrap().state, StoreState::Online);
+    }
+
+    #[test]
+    fn a_status_says_what_to_check_and_a_proxy_that_wants_a_password_sent_nothing() {
+        let reply = |status| Reply {
+            result: Err(CallError::Status(status)),
+            http_status: Some(status),
+            latency: Duration::ZERO,
+        };
+        for (status, word) in [
+            (403, "firewall"),
+            (404, "api.base_url"),
+            (407, "api.proxy"),
+            (413, "proxy"),
+        ] {
+            assert!(reply(status).errmsg().contains(word), "{status}");
+        }
+        let meaning = format!("{:?}", reply(407).meaning());
+        assert!(meaning.contains("None"), "{meaning}");
+        assert!(has_errcode(br#"{"errcode":85088}"#) && !has_errcode(b"<html>"));
     }
 
     #[test]
