@@ -113,12 +113,13 @@ pub async fn keep(
     };
     let mut attempts = 0;
     if let Some(cutoff) = retention.attempts.and_then(cutoff) {
-        loop {
-            let pruned = store.prune_attempts(cutoff).await?;
+        let mut next = Some(0);
+        while let Some(after) = next
+            && !stop.is_cancelled()
+        {
+            let (pruned, last) = store.prune_attempts(cutoff, now, after).await?;
             attempts += pruned;
-            if pruned == 0 || stop.is_cancelled() {
-                break;
-            }
+            next = last;
         }
     }
     if let Some(cutoff) = retention.status.and_then(cutoff) {

@@ -10,34 +10,43 @@ use crate::clock::{Timestamp, text};
 const PIECE: i64 = 500;
 
 impl Store {
-    /// Deletes a piece of the calls made before `cutoff`; returns how many, 0 when there are no more.
+    /// Deletes those calls made before `cutoff` that are in the piece after the id `after`. Returns how many, and the id to go
+    /// on from: `None` after a piece that holds neither old calls nor calls whose time is ahead of `now`.
     ///
     /// # Errors
     /// When the database can't be read, or the writer has ended.
-    pub async fn prune_attempts(&self, cutoff: Timestamp) -> Result<u64, StoreError> {
-        let cutoff = text(cutoff);
-        // By id, which is the order in which they were written: no index on `at` is needed.
+    pub async fn prune_attempts(
+        &self,
+        cutoff: Timestamp,
+        now: Timestamp,
+        after: i64,
+    ) -> Result<(u64, Option<i64>), StoreError> {
+        let (cutoff, now) = (text(cutoff), text(now));
+        // By id, which is the order in which they were written: no index on `at` is needed. A clock that was set back has
+        // left calls with times ahead, behind which older ones may stand.
         let rows = self
             .readers
             .read(|pool| {
                 sqlx::query!(
-                    r#"SELECT id AS "id!", at FROM attempt ORDER BY id LIMIT ?1"#,
+                    r#"SELECT id AS "id!", at FROM attempt WHERE id > ?1 ORDER BY id LIMIT ?2"#,
+                    after,
                     PIECE
                 )
                 .fetch_all(pool)
             })
             .await?;
         let old: Vec<i64> = rows
-            .into_iter()
+            .iter()
             .filter(|row| row.at < cutoff)
             .map(|row| row.id)
             .collect();
+        let ahead = rows.iter().any(|row| row.at > now);
+        let last = rows.last().map(|row| row.id).filter(|_| ahead || !old.is_empty());
         if old.is_empty() {
-            return Ok(0);
+            return Ok((0, last));
         }
-        self.writer
-            .write(|done| Order::Change(Change::PruneAttempts(old), done))
-            .await
+        let order = |done| Order::Change(Change::PruneAttempts(old), done);
+        Ok((self.writer.write(order).await?, last))
     }
 
     /// Deletes a piece of the requests that were finished before `cutoff`, from `after` on in the order of

@@ -21,11 +21,39 @@ async fn calls_before_the_cutoff_are_deleted_in_pieces_and_those_from_it_on_stay
         )
         .await;
     let mut pieces = Vec::new();
-    for _ in 0..3 {
-        pieces.push(scratch.store.prune_attempts(noon()).await.unwrap());
+    let mut next = Some(0);
+    while let Some(after) = next {
+        let (pruned, last) = scratch.store.prune_attempts(noon(), noon(), after).await.unwrap();
+        pieces.push(pruned);
+        next = last;
     }
     assert_eq!(pieces, [500, 1, 0]);
     assert_eq!(scratch.rows("SELECT env FROM attempt").await, ["b"]);
+}
+
+/// A machine without a battery for its clock may have made any number of calls in what it took for the future.
+#[tokio::test]
+async fn calls_with_a_time_ahead_do_not_keep_older_ones_behind_them_from_being_deleted() {
+    for ahead in [1, 499, 500, 501, 1200] {
+        let scratch = Scratch::new().await;
+        let calls = |count, at| {
+            format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+                 INSERT INTO attempt (env, at, call, latency_ms, outcome) SELECT 'a', '{at}', 'create', 1, 'retry' FROM n;"
+            )
+        };
+        scratch.execute(&calls(ahead, "2030-01-01T00:00:00.000Z")).await;
+        scratch.execute(&calls(700, "2020-01-01T00:00:00.000Z")).await;
+        let (mut next, mut all) = (Some(0), 0);
+        while let Some(after) = next {
+            let (pruned, last) = scratch.store.prune_attempts(noon(), noon(), after).await.unwrap();
+            all += pruned;
+            next = last;
+        }
+        assert_eq!(all, 700, "{ahead}");
+        let left = scratch.rows("SELECT count(*) || min(at) FROM attempt").await;
+        assert_eq!(left, [format!("{ahead}2030-01-01T00:00:00.000Z")]);
+    }
 }
 
 #[tokio::test]

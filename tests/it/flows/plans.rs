@@ -10,11 +10,7 @@ use sqlx::Row;
 use crate::world::World;
 
 /// Reads that walk a table or an index on purpose, by a piece of their text.
-const WALKS: [(&str, &str); 6] = [
-    (
-        "FROM attempt ORDER BY id LIMIT",
-        "the oldest calls, in the order of the primary key, no more than a piece",
-    ),
+const WALKS: [(&str, &str); 5] = [
     (
         "GROUP BY state",
         "counts all requests, over the index of their states, as rarely as that is dear",
