@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
@@ -20,7 +20,8 @@ impl Guard {
     /// # Errors
     /// [`StoreError::Held`], naming the other one, or [`StoreError::Lock`] when the lock file can't be used.
     pub fn take(path: &Path, holder: &str) -> Result<Self, StoreError> {
-        let mut name = path.as_os_str().to_owned();
+        // Two names of one file must not give two daemons.
+        let mut name = real(path).into_os_string();
         name.push(".lock");
         let lock = Path::new(&name);
         let failed = |source| StoreError::Lock {
@@ -52,9 +53,47 @@ impl Guard {
     }
 }
 
+/// The path without links. A database that is not there yet is named by its directory's path.
+fn real(path: &Path) -> PathBuf {
+    let of_directory = || {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(directory.join(path.file_name()?))
+    };
+    let whole = path.canonicalize().ok();
+    whole.or_else(of_directory).unwrap_or_else(|| path.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_of_one_database_leads_to_the_same_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.db");
+        let link = directory.path().join("link.db");
+        let folder = directory.path().join("folder");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        std::os::unix::fs::symlink(directory.path(), &folder).unwrap();
+        for exists in [false, true] {
+            if exists {
+                std::fs::write(&path, "").unwrap();
+            }
+            let _first = Guard::take(&path, "pid 1 on here").unwrap();
+            let mut names = vec![folder.join("queue.db"), folder.join("./queue.db")];
+            // A link to nothing has no other end yet.
+            names.extend(exists.then(|| link.clone()));
+            for name in names {
+                let second = Guard::take(&name, "pid 2 on here");
+                assert!(
+                    matches!(second, Err(StoreError::Held { .. })),
+                    "{}",
+                    name.display()
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_second_holder_is_refused_and_told_who_the_first_is_until_that_one_is_gone() {
