@@ -110,7 +110,16 @@ pub async fn migrate(path: &Path) -> Result<(), StoreError> {
         .await
         .map_err(|error| StoreError::migrate(path, error))?;
     forget_statistics(&mut connection).await?;
+    keep_service_row(&mut connection).await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Puts the row of `service` back, which earlier schemas let everybody delete: without it no daemon would start.
+async fn keep_service_row(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO service (id) VALUES (1)")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
