@@ -6,6 +6,7 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::vitals::notify;
+use crate::clock::Stopwatch;
 use crate::pulse::Pulse;
 
 /// A loop that waits beats so many times in a watchdog's period; ...
@@ -43,8 +44,10 @@ impl Watchdog {
     pub(super) async fn feed(self, end: CancellationToken) {
         let Some(period) = self.period else { return };
         let mut hangs = None;
+        let mut late = false;
         loop {
-            let oldest = self.pulse.oldest();
+            // A process that was frozen, as a paused virtual machine is, has slept as a whole: no loop hangs for that.
+            let oldest = self.pulse.oldest().filter(|_| !late);
             match oldest.filter(|(_, age)| *age >= period / HANGS_AFTER) {
                 Some((name, age)) => {
                     if hangs.replace(name) != Some(name) {
@@ -62,10 +65,12 @@ impl Watchdog {
                     notify(&[NotifyState::Watchdog]);
                 }
             }
+            let slept = Stopwatch::start();
             tokio::select! {
                 () = end.cancelled() => return,
                 () = tokio::time::sleep(period / LOOKS) => {}
             }
+            late = slept.elapsed() >= period / HANGS_AFTER;
         }
     }
 }
