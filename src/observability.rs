@@ -14,8 +14,9 @@ use tracing_subscriber::{EnvFilter, Registry};
 use crate::config::{self, Environment};
 
 /// The scheduler tells its own life at info ("Uninited"). What the verifier of certificates finds wrong is in our own line,
-/// with what it led to. Who names them gets to read them.
-const QUIET: &str = "tokio_cron_scheduler=warn,rustls_platform_verifier=off";
+/// with what it led to. The file watcher would log each write to a log file beside the database, which is a write to it. Who
+/// names them gets to read them.
+const QUIET: &str = "tokio_cron_scheduler=warn,rustls_platform_verifier=off,notify=off";
 
 /// Why nothing is logged.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ impl Level {
             return false;
         }
         // The configuration took it for a filter already.
-        let set = configured(log).map(|filter| self.filter.reload(filter));
+        let set = filter("log.level", &log.level).map(|filter| self.filter.reload(filter));
         matches!(set, Ok(Ok(())))
     }
 }
@@ -65,7 +66,7 @@ pub fn start(env: &Environment, log: &config::Log) -> Result<Level, Observabilit
     let wanted = env.get("RUST_LOG").filter(|value| !value.is_empty());
     let filter = match wanted {
         Some(value) => filter("RUST_LOG", value)?,
-        None => configured(log)?,
+        None => filter("log.level", &log.level)?,
     };
     let (filter, handle) = reload::Layer::new(filter);
     let level = Level {
@@ -88,22 +89,18 @@ pub fn start(env: &Environment, log: &config::Log) -> Result<Level, Observabilit
     Ok(level)
 }
 
+/// Reads a filter under the quiet targets. A later directive wins, so a value that names one of them is obeyed.
 fn filter(name: &'static str, value: &str) -> Result<EnvFilter, ObservabilityError> {
-    EnvFilter::try_new(value).map_err(|source| ObservabilityError::Filter {
+    // Off is off, for the scheduler as well.
+    let whole = match value.eq_ignore_ascii_case("off") {
+        true => value.to_owned(),
+        false => format!("{QUIET},{value}"),
+    };
+    EnvFilter::try_new(whole).map_err(|source| ObservabilityError::Filter {
         name,
         value: value.to_owned(),
         source,
     })
-}
-
-/// What comes later in a filter wins, so a level that names one of the quiet is obeyed.
-fn configured(log: &config::Log) -> Result<EnvFilter, ObservabilityError> {
-    let level = log.level.as_str();
-    // Off is off, for the scheduler as well.
-    if level.eq_ignore_ascii_case("off") {
-        return filter("log.level", level);
-    }
-    filter("log.level", &format!("{QUIET},{level}"))
 }
 
 /// Whether standard error is the journal: systemd says which file that would be (systemd.exec(5), `$JOURNAL_STREAM`).
@@ -116,4 +113,25 @@ fn goes_to_journal(env: &Environment) -> bool {
     };
     std::fs::metadata("/proc/self/fd/2")
         .is_ok_and(|file| file.st_dev().to_string() == device && file.st_ino().to_string() == inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_watcher_is_quiet_at_every_level_unless_it_is_named() {
+        for name in ["RUST_LOG", "log.level"] {
+            for level in ["info", "debug", "trace", "TRACE", "staticstored=trace,warn"] {
+                let filter = filter(name, level).unwrap().to_string();
+                assert!(filter.contains("notify=off"), "{level}: {filter}");
+            }
+            let named = filter(name, "trace,notify=trace").unwrap().to_string();
+            assert!(
+                named.contains("notify=trace") && !named.contains("notify=off"),
+                "{named}"
+            );
+            assert!(filter(name, "no=such=filter").is_err());
+        }
+    }
 }
