@@ -377,6 +377,7 @@ mod tests {
             br#"{"errcode":0"#,
             br#"{"errcode":0,"errmsg":"o"#,
             br#"{"errcode":0}x"#,
+            br#"{"errcode":85088,"errcode":0,"Data":[]}"#,
             br#"{"errcode":"","Data":[]}"#,
             br#"{"errcode":0.5,"Data":[]}"#,
             br#"{"errcode":[],"Data":[]}"#,

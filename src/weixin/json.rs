@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 
 /// A JSON object that Weixin sent.
-pub(super) struct Object(Map<String, Value>);
+pub(super) struct Object {
+    fields: Map<String, Value>,
+    /// The number of places where a key `errcode` stands.
+    errcodes: usize,
+}
 
 impl Object {
     /// Reads a body that is one complete JSON object. Bytes that are not UTF-8, a byte order mark, control characters
@@ -11,16 +15,21 @@ impl Object {
     pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let text = String::from_utf8_lossy(body);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        serde_json::from_str(text)
-            .or_else(|_| serde_json::from_str(&mended(text)))
-            .map(Self)
+        let fields = serde_json::from_str(text).or_else(|_| serde_json::from_str(&mended(text)))?;
+        let errcodes = text.matches("\"errcode\"").count();
+        Ok(Self { fields, errcodes })
     }
 
-    /// The errcode, a number or its text; `Ok(None)` where there is none, an error where it is neither.
+    /// The errcode, a number or its text; `Ok(None)` where there is none, an error where it is neither, or where it is 0
+    /// and the key stands more than once: of two errcodes that contradict each other none is a success.
     pub(super) fn errcode(&self) -> Result<Option<i64>, &'static str> {
         match self.get("errcode") {
             None => Ok(None),
-            Some(value) => number(value).map(Some).ok_or("errcode is no whole number"),
+            Some(value) => match number(value) {
+                None => Err("errcode is no whole number"),
+                Some(0) if self.errcodes > 1 => Err("errcode stands more than once"),
+                number => Ok(number),
+            },
         }
     }
 
@@ -35,7 +44,7 @@ impl Object {
 
     /// A field that is there and not null.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.fields.get(name).filter(|value| !value.is_null())
     }
 }
 
