@@ -151,3 +151,18 @@ async fn a_large_database_full_of_unfinished_requests_loses_none_of_them() {
     assert_eq!(all[0].len(), 100_000);
     assert!(all[..2] == all[2..], "rows of before and after differ");
 }
+
+#[tokio::test]
+async fn a_row_of_service_that_was_deleted_under_an_earlier_schema_is_back_after_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    let mut connection = first_version(&path).await;
+    sqlx::raw_sql("DELETE FROM service")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    store::migrate(&path).await.unwrap();
+    let columns = ["id", "state", "paused"].map(str::to_owned);
+    let wanted = [["1", "stopped", "0"].map(|value| Some(value.to_owned())).to_vec()];
+    assert_eq!(rows(&mut connection, "service", &columns).await, wanted);
+}
