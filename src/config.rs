@@ -200,13 +200,7 @@ impl Config {
     pub fn parse(text: &str, env: &Environment) -> Result<Self, ConfigError> {
         let mut settings = Settings::collect(text, env)?;
         let component = component(&mut settings, env);
-        let database = Database {
-            path: settings.or(
-                "database.url",
-                "sqlite:/var/lib/staticstored/queue.db",
-                value::database,
-            ),
-        };
+        let database = database(&mut settings);
         let token = token(&mut settings, &database);
         let share = share(&mut settings, &token.source);
         let config = Self {
@@ -224,6 +218,35 @@ impl Config {
             },
         };
         settings.finish().map(|()| config)
+    }
+
+    /// Reads `[database]` alone, for a command that needs nothing else. Other problems come with it.
+    ///
+    /// # Errors
+    /// As for [`Config::parse`], when the text is no TOML or something is wrong with `[database]`.
+    pub fn parse_database(
+        text: &str,
+        env: &Environment,
+    ) -> Result<(Database, Option<ConfigError>), ConfigError> {
+        let refused = match Self::parse(text, env) {
+            Ok(config) => return Ok((config.database, None)),
+            Err(error) => error,
+        };
+        let mut settings = Settings::collect(text, env)?;
+        let database = database(&mut settings);
+        match &refused {
+            ConfigError::Problems(problems) if !problems.iter().any(Problem::concerns_database) => {
+                Ok((database, Some(refused)))
+            }
+            _ => Err(refused),
+        }
+    }
+}
+
+fn database(settings: &mut Settings) -> Database {
+    let default = "sqlite:/var/lib/staticstored/queue.db";
+    Database {
+        path: settings.or("database.url", default, value::database),
     }
 }
 

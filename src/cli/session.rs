@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::Screen;
 use crate::clock::Clock;
-use crate::config::{Config, DEFAULT_FILE, Environment};
+use crate::config::{Config, ConfigError, DEFAULT_FILE, Database, Environment};
 
 /// Something is not set up as it must be: exit status 78.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,22 @@ impl Session {
     pub fn config(&self) -> anyhow::Result<Config> {
         configuration(self.config.as_deref(), &self.env)
     }
+
+    /// Reads the database's place alone. What is wrong elsewhere in the configuration is a note on standard error.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no TOML, or what it says of the database is wrong.
+    pub fn database(&self) -> anyhow::Result<Database> {
+        let (database, refused) = read(self.config.as_deref(), &self.env, Config::parse_database)?;
+        if let Some(refused) = refused {
+            let (file, database) = (self.config_file().display(), database.path.display());
+            eprintln!(
+                "staticstored: note: this is from the database {database}; a start or a reload of the daemon would \
+                 refuse the configuration ({file}): {refused}"
+            );
+        }
+        Ok(database)
+    }
 }
 
 /// Reads the configuration: the file that is named, or the default one where it exists, under the variables of `env`.
@@ -47,6 +63,15 @@ impl Session {
 /// # Errors
 /// As for [`Session::config`].
 pub(super) fn configuration(named: Option<&Path>, env: &Environment) -> anyhow::Result<Config> {
+    read(named, env, Config::parse)
+}
+
+/// Reads the configuration's text with `parse`.
+fn read<T>(
+    named: Option<&Path>,
+    env: &Environment,
+    parse: impl Fn(&str, &Environment) -> Result<T, ConfigError>,
+) -> anyhow::Result<T> {
     let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     let (text, missing) = match std::fs::read_to_string(file) {
         Ok(text) => (text, ""),
@@ -58,6 +83,5 @@ pub(super) fn configuration(named: Option<&Path>, env: &Environment) -> anyhow::
             return Err(Misconfigured(message).into());
         }
     };
-    Config::parse(&text, env)
-        .with_context(|| format!("the configuration is refused ({}{missing})", file.display()))
+    parse(&text, env).with_context(|| format!("the configuration is refused ({}{missing})", file.display()))
 }

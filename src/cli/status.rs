@@ -40,8 +40,8 @@ pub struct Options {
 const LIMIT: u32 = 20;
 
 pub(super) async fn run(session: &mut Session, options: &Options) -> anyhow::Result<()> {
-    let config = session.config()?;
-    let mut connection = database::open(&config.database, Access::Read).await?;
+    let database = session.database()?;
+    let mut connection = database::open(&database, Access::Read).await?;
     if options.watch {
         return watch::run(session, &mut connection, watch::Until::Interrupted)
             .await

@@ -74,6 +74,12 @@ impl Problem {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Returns true if a key or a variable of `[database]` is wrong, so that the path of the database is not certain.
+    pub(super) fn concerns_database(&self) -> bool {
+        let key = self.key.to_lowercase();
+        key == "database" || key.starts_with("database.") || key.starts_with("staticstored_database")
+    }
 }
 
 impl fmt::Display for Problem {

@@ -233,7 +233,7 @@ fn a_database_of_another_version_or_of_somebody_else_is_left_alone() {
 fn a_configuration_that_cannot_be_used_ends_with_78_and_says_why() {
     let desk = Desk::new();
     desk.configure("[api]\nmax_in_flight = 0\nbase_url = \"http://10.0.0.1\"");
-    let told = desk.run(&["status"]).refused(78);
+    let told = desk.run(&["pause"]).refused(78);
     assert!(
         told.contains("config.toml") && told.contains("api.max_in_flight = 0"),
         "{told}"
@@ -260,7 +260,7 @@ fn the_environment_wins_over_the_file() {
             .refused(1)
             .contains("other.db")
     );
-    let mut command = desk.command(&["status"]);
+    let mut command = desk.command(&["pause"]);
     command.env("STATICSTORED_API__MAX_IN_FLIGHT", "-1");
     assert!(
         Told::from(command.output().unwrap())

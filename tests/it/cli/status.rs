@@ -261,3 +261,49 @@ fn watch_prints_a_line_whenever_something_changed_until_it_is_interrupted() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(lines.next().is_none());
 }
+
+#[test]
+fn what_is_wrong_elsewhere_in_the_configuration_is_a_note() {
+    let desk = Desk::new();
+    desk.run(&["enqueue", "env-1"]).done();
+    for (wrong, named) in [
+        ("[api]\nmax_in_flight = 0", "api.max_in_flight = 0"),
+        ("[api]\nbase_ur = 1", "api.base_ur"),
+        ("[retri]\nx = 1", "retri"),
+        ("[token]\nsource = \"url\"", "token.url is required"),
+    ] {
+        desk.configure(wrong);
+        for arguments in [&["status"][..], &["status", "--json"], &["status", "env-1"]] {
+            let told = desk.run(arguments);
+            assert!(told.out.contains("env-1"), "{told:?}");
+            let note = told.refused(0);
+            assert!(note.contains("note: ") && note.contains(named), "{note}");
+            assert!(
+                note.contains("config.toml") && note.contains("queue.db"),
+                "{note}"
+            );
+        }
+        desk.run(&["enqueue", "env-2"]).refused(78);
+    }
+}
+
+#[test]
+fn a_database_that_the_configuration_does_not_name_clearly_is_an_error() {
+    let desk = Desk::new();
+    for wrong in ["ur = 1", "[api", "url = 1"] {
+        desk.configure(wrong);
+        desk.run(&["status"]).refused(78);
+    }
+    desk.write(
+        "config.toml",
+        "[component]\nappid = \"wx1\"\n[database]\nurl = \"queue.db\"",
+    );
+    assert!(desk.run(&["status"]).refused(78).contains("database.url"));
+    desk.configure("");
+    let told = desk
+        .command(&["status"])
+        .env("STATICSTORED_DATABASE_URL", "sqlite:q.db")
+        .output()
+        .unwrap();
+    assert!(Told::from(told).refused(78).contains("STATICSTORED_DATABASE_URL"));
+}
