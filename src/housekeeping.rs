@@ -1,4 +1,4 @@
-//! What the cron schedule wakes: pruning and a checkpoint.
+//! Housekeeping, woken by the cron schedule: pruning and a checkpoint.
 //!
 //! tokio-cron-scheduler only rings the bell. It fires early, starts runs on top of each other and does not wait at
 //! shutdown; the loop here does none of that.

@@ -137,8 +137,7 @@ fn life(value: &Value) -> Option<u64> {
         .as_f64()
         .or_else(|| value.as_str()?.trim().parse().ok())
         .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 1.0)?;
-    let life = Duration::from_secs_f64(seconds.min(86_400.0));
-    Some(life.as_secs().min(LONGEST_LIFE))
+    Some(seconds.min(LONGEST_LIFE as f64) as u64)
 }
 
 fn granted(answer: &[u8], hide: &[&str]) -> Result<Object, ExchangeError> {

@@ -70,7 +70,7 @@ fn mended(text: &str) -> String {
     mended
 }
 
-/// What stands for the escape that `text` begins with, and how many bytes of it that is.
+/// Returns the text that replaces the escape at the start of `text`, and the length of that escape in bytes.
 fn escape(text: &str) -> (&str, usize) {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
