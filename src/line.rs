@@ -179,6 +179,13 @@ impl Line {
         self.tell();
     }
 
+    /// Returns whether `env` met a fault of the whole line while the same call works for others, so that it is its own.
+    #[must_use]
+    pub fn is_alone(&self, call: Call, env: &str) -> bool {
+        let now = self.0.clock.now();
+        self.gauge().is_alone(call, env, now)
+    }
+
     /// How the line is, and every change of that.
     #[must_use]
     pub fn condition(&self) -> watch::Receiver<Condition> {
@@ -243,7 +250,8 @@ impl Drop for Permit {
 }
 
 impl Verdict {
-    /// What a meaning shows of the line; `None` where it shows nothing. `errcode` and `reason` are Weixin's.
+    /// What a meaning shows of the line; `None` where it shows nothing, as a refused token does that is replaced. `errcode` and
+    /// `reason` are Weixin's.
     #[must_use]
     pub fn of(meaning: &Meaning, errcode: Option<i64>, reason: &str) -> Option<Self> {
         match meaning {

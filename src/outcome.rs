@@ -9,7 +9,7 @@ mod decide;
 
 pub use backoff::Backoff;
 pub use chance::chance;
-pub use decide::{CONFIRM_REMEDY, Confirm, FEWEST_TRIES, LINE_REST, MOST_UNKNOWNS, Policy};
+pub use decide::{CONFIRM_REMEDY, Confirm, FEWEST_TRIES, LINE_REST, MOST_UNKNOWNS, Policy, TOKEN_REMEDY};
 
 use std::time::Duration;
 
@@ -90,6 +90,15 @@ pub enum Meaning {
     Alone(&'static str),
     /// A code that nobody knows.
     Unknown,
+}
+
+impl Meaning {
+    /// Returns whether Weixin took the token, for sure: what passes or is not known may have failed before the token was
+    /// looked at.
+    #[must_use]
+    pub fn takes_token(&self) -> bool {
+        matches!(self, Self::Accepted | Self::Store(_) | Self::Env(_))
+    }
 }
 
 /// The word for a call's outcome in `attempt.outcome`.

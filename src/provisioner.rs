@@ -110,6 +110,24 @@ impl Provisioner {
         lane::Lane::new(self, call, wakes, stop).run().await
     }
 
+    /// Lets a line that rests probe at once with each new token, until `stop`: the old one may have been what was in the way.
+    ///
+    /// # Errors
+    /// None: it ends with `stop`.
+    pub async fn probe_with_new_tokens(self, stop: CancellationToken) -> Result<(), LaneError> {
+        let mut state = self.parts.tokens.state();
+        let mut last = state.borrow_and_update().token.clone();
+        // The sender lives as long as the tokens, which we hold.
+        while let Some(Ok(())) = stop.run_until_cancelled(state.changed()).await {
+            let token = state.borrow_and_update().token.clone();
+            if token.as_ref().map(Arc::as_ptr) != last.as_ref().map(Arc::as_ptr) {
+                self.parts.line.end_rest();
+                last = token;
+            }
+        }
+        Ok(())
+    }
+
     fn nudge(&self, call: Call) {
         self.nudges[call as usize].notify_one();
     }

@@ -23,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use socket::{Found, ShareError, Socket, look};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, between};
 use crate::credential::Token;
 use crate::owner::{PATH, REJECT};
 use crate::server::{self, Limits, Peer};
-use crate::token::{Tokens, Trouble, TroubleKind};
+use crate::token::{Rejected, Rejector, Tokens};
 
 /// The largest body of a request: a token has at most 1 KiB.
 pub const LARGEST_BODY: usize = 8 * 1024;
@@ -100,31 +100,18 @@ async fn reject(State(shared): State<Shared>, Extension(peer): Extension<Peer>, 
     let Some(stale) = rejected(&body, shared.clock.now()) else {
         return answer::refused(StatusCode::BAD_REQUEST, answer::NO_TOKEN);
     };
-    if shared.tokens.current().is_some_and(|token| token.is(&stale)) {
-        tracing::info!(%peer, "a client says that Weixin refuses the token");
-    }
-    tokio::select! {
-        biased;
-        token = shared.tokens.reject(&stale) => {
-            let now = shared.clock.now();
-            match token.filter(|token| token.expires_at > now) {
-                Some(token) => answer::lent(&token, now),
-                None => answer::lacking(None),
-            }
-        }
-        trouble = hopeless(&shared.tokens) => answer::lacking(trouble.as_ref()),
-    }
-}
-
-/// Returns when there is no use in waiting for a token: somebody must help first, or it has taken too long.
-async fn hopeless(tokens: &Tokens) -> Option<Trouble> {
-    let mut state = tokens.state();
-    let trouble = |kind: TroubleKind| kind != TroubleKind::Passing;
-    let told = state
-        .wait_for(|state| state.token.is_none() && state.trouble.as_ref().is_some_and(|is| trouble(is.kind)));
-    match tokio::time::timeout(LONGEST_WAIT, told).await {
-        Ok(state) => state.ok()?.trouble.clone(),
-        Err(_) => tokens.state().borrow().trouble.clone(),
+    let tokens = &shared.tokens;
+    let other = match tokens.reject(&stale, &Rejector::Client(peer.address.to_string())) {
+        Rejected::Use(token) => Some(token),
+        Rejected::Refreshing => tokio::time::timeout(LONGEST_WAIT, tokens.replacement(&stale))
+            .await
+            .unwrap_or_default(),
+        Rejected::Cooldown(until) => return answer::too_early(between(shared.clock.now(), until)),
+    };
+    let now = shared.clock.now();
+    match other.filter(|token| token.expires_at > now) {
+        Some(token) => answer::lent(&token, now),
+        None => answer::lacking(tokens.state().borrow().trouble.as_ref()),
     }
 }
 

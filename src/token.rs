@@ -1,25 +1,29 @@
 //! The one live token: current, rejected, renewed; one exchange at a time however many calls fail.
 //!
-//! Weixin lets a platform have one token, and a new one ends the old one within minutes. So a token is given up by
-//! identity only: whoever comes late with an older one gets the current one, and nothing is fetched. Renewal
-//! sleeps to `renew_before` the expiry, and after a failure for a share of what is left: tries come closer
+//! Weixin lets a platform have one token, and a new one ends the old one within minutes. So a token is rejected by
+//! identity only: whoever comes late with an older one gets the current one, and nothing is fetched. What is rejected may
+//! be good all the same (one environment or one client may be wrong), so the token stays in use until the next one is there,
+//! refreshes are spaced out (`refresh_limiter`), and a call that passes meanwhile ends the rejection ([`Tokens::works`]).
+//!
+//! Renewal sleeps to `renew_before` the expiry, and after a failure for a share of what is left: tries come closer
 //! together as the end comes nearer, with no retry state. All this holds wherever new tokens come from: from Weixin, for
 //! a ticket (`exchange`), or from another program that owns the token (`guest`).
 
 mod cache;
-mod duel;
 mod exchange;
 mod guest;
 mod push;
+mod refresh_limiter;
 mod renewal;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, text};
 use crate::credential::{AppSecret, Token};
 use crate::owner::Owner;
 use crate::pulse::Pulse;
@@ -27,10 +31,10 @@ use crate::store::{Store, StoreError};
 use crate::wake::Wakes;
 use crate::weixin::Weixin;
 pub use cache::Cache;
-use duel::Duel;
 use exchange::Exchange;
 use guest::Guest;
 use push::Push;
+use refresh_limiter::RefreshLimiter;
 use renewal::Renewal;
 
 /// How long a call waits for a new token before its request rests.
@@ -93,15 +97,84 @@ pub enum TroubleKind {
     Blocked,
 }
 
+/// Somebody whose call Weixin refused with the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejector {
+    /// A call of ours about this environment.
+    Environment(String),
+    /// A client of `share.socket`, by its user and process.
+    Client(String),
+}
+
+impl fmt::Display for Rejector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(env) => write!(f, "environment {env}"),
+            Self::Client(peer) => write!(f, "client {peer}"),
+        }
+    }
+}
+
+/// The rejection of the current token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The first who rejected it.
+    pub by: Rejector,
+    /// When that was.
+    pub at: Timestamp,
+    /// The earliest time for a new one.
+    pub refresh_at: Timestamp,
+    /// The refreshes in a row before this one that were forced, too.
+    pub forced: u32,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            by,
+            at,
+            refresh_at,
+            forced,
+        } = self;
+        write!(f, "the token was rejected by {by} at {}", text(*at))?;
+        if *forced > 0 {
+            write!(f, ", as {forced} before it within ten minutes of their issue")?;
+        }
+        write!(f, "; the next one is fetched at {}", text(*refresh_at))
+    }
+}
+
+/// What a rejection leads to.
+#[derive(Clone, Debug)]
+pub enum Rejected {
+    /// Nothing: this one is the current token, and another than the rejected one.
+    Use(Arc<Token>),
+    /// A new token is being fetched: [`Tokens::replacement`] waits for it.
+    Refreshing,
+    /// Nothing before this: refreshes are spaced out, and the token stays in use.
+    Cooldown(Timestamp),
+}
+
 /// How the token is.
 #[derive(Clone, Debug, Default)]
 pub struct TokenState {
-    /// The token, as long as nobody has rejected it.
+    /// The token to call with; also one that was rejected, until there is another.
     pub token: Option<Arc<Token>>,
     /// What keeps us from having a new one.
     pub trouble: Option<Trouble>,
-    /// The last one that was rejected.
-    refused: Option<Arc<Token>>,
+    /// Set while the token is rejected, no call has passed with it since, and there is no other.
+    pub rejection: Option<Rejection>,
+    /// Weixin took the token in a call.
+    passed: bool,
+    /// The last token that was replaced since somebody rejected it.
+    replaced: Option<Arc<Token>>,
+    limiter: RefreshLimiter,
+}
+
+impl TokenState {
+    fn is_current(&self, token: &Token) -> bool {
+        self.token.as_deref().is_some_and(|current| current.is(token))
+    }
 }
 
 /// Keeps the token. Clones share it.
@@ -148,7 +221,7 @@ impl Tokens {
     }
 
     /// Goes on by other settings, as far as their source is of the same kind. The token stays, unless it has another home
-    /// now. What could not be had by the old settings is tried again at once, but for what a duel spaces out.
+    /// now. What could not be had by the old settings is tried again at once, but for what a cooldown spaces out.
     pub fn set(&self, settings: Settings) {
         let home = settings.home.clone();
         if self.0.settings.send_replace(settings).home != home {
@@ -158,6 +231,15 @@ impl Tokens {
 
     /// Ends every wait between two tries, since the clock that they were measured by was set back.
     pub fn end_wait(&self) {
+        let now = self.0.clock.now();
+        self.0.state.send_if_modified(|state| {
+            state.limiter.set_back(now);
+            if let Some(rejection) = &mut state.rejection {
+                rejection.at = rejection.at.min(now);
+                rejection.refresh_at = rejection.refresh_at.min(RefreshLimiter::latest(now));
+            }
+            false
+        });
         self.0.set_back.notify_one();
     }
 
@@ -179,29 +261,105 @@ impl Tokens {
         self.0.state.subscribe()
     }
 
-    /// Gives up a token that Weixin refused, and returns one that is not that one: the current one if somebody was
-    /// faster, else a new one once it is there. `None` when none came within some 20 seconds, or none will since we stop.
-    pub async fn reject(&self, stale: &Token) -> Option<Arc<Token>> {
-        let mut state = self.state();
-        let given_up = self.0.state.send_if_modified(|state| {
-            let current = state.token.as_deref().is_some_and(|token| token.is(stale));
-            if current {
-                state.refused = state.token.take();
+    /// Weixin refused a call of `by` that was made with `stale`. At most one new token is fetched for it, at once or after
+    /// a cooldown; none where `stale` is not the current one.
+    pub fn reject(&self, stale: &Token, by: &Rejector) -> Rejected {
+        let now = self.0.clock.now();
+        let mut rejected = Rejected::Refreshing;
+        let is_new = self.0.state.send_if_modified(|state| {
+            let Some(current) = state.token.clone() else {
+                return false;
+            };
+            if !current.is(stale) {
+                rejected = Rejected::Use(current);
+                return false;
+            }
+            if let Some(until) = state.limiter.cooldown(now) {
+                rejected = Rejected::Cooldown(until);
+                return false;
+            }
+            if state.rejection.is_some() {
+                return false;
+            }
+            let refresh_at = state.limiter.reject(current.obtained_at, now);
+            if refresh_at > now {
+                rejected = Rejected::Cooldown(refresh_at);
+            } else {
                 // It was about a renewal that had time; the next try is made at once.
                 state.trouble = None;
             }
-            current
+            let forced = state.limiter.forced();
+            state.rejection = Some(Rejection {
+                by: by.clone(),
+                at: now,
+                refresh_at,
+                forced,
+            });
+            true
         });
-        if given_up {
-            tracing::warn!("Weixin no longer honours the token; getting another");
+        if is_new {
+            let state = self.0.state.borrow();
+            if let Some(rejection) = &state.rejection {
+                tracing::warn!("{rejection}");
+            }
             self.0.rejected.notify_one();
         }
-        tokio::select! {
+        rejected
+    }
+
+    /// Weixin took `token` in a call that was begun at `begun`: a rejection of it before that was an error.
+    pub fn works(&self, token: &Token, begun: Timestamp) {
+        let is_error = |state: &TokenState| {
+            let rejected = state.rejection.as_ref();
+            rejected.is_some_and(|rejection| begun > rejection.at)
+        };
+        let is_news = |state: &TokenState| state.is_current(token) && (!state.passed || is_error(state));
+        // Nearly every call finds a token that passed before, and that nobody has rejected.
+        if !is_news(&self.0.state.borrow()) {
+            return;
+        }
+        self.0.state.send_if_modified(|state| {
+            if !is_news(state) {
+                return false;
+            }
+            state.passed = true;
+            let cleared = is_error(state);
+            if cleared {
+                state.limiter.clear();
+                if let Some(Rejection { by, .. }) = state.rejection.take() {
+                    tracing::info!("the token that {by} rejected works for another call, and stays");
+                }
+            }
+            cleared
+        });
+    }
+
+    /// Returns whether `token` is the current one, and Weixin took it in a call.
+    #[must_use]
+    pub fn passed(&self, token: &Token) -> bool {
+        let state = self.0.state.borrow();
+        state.passed && state.is_current(token)
+    }
+
+    /// Waits for another token than `stale`; `None` when none came within some 20 seconds, when none will come since we stop
+    /// or somebody must help first, or when `stale` was found to work.
+    pub async fn replacement(&self, stale: &Token) -> Option<Arc<Token>> {
+        let mut state = self.state();
+        let needs_help = |trouble: &Trouble| trouble.kind != TroubleKind::Passing;
+        let replaced = state.wait_for(|state| match &state.token {
+            Some(token) if token.is(stale) && state.rejection.is_some() => {
+                state.trouble.as_ref().is_some_and(needs_help)
+            }
+            Some(_) => true,
+            None => state.trouble.as_ref().is_some_and(needs_help),
+        });
+        let token = tokio::select! {
             biased;
-            state = state.wait_for(|state| state.token.is_some()) => state.ok()?.token.clone(),
+            state = replaced => state.ok()?.token.clone(),
             () = self.0.ended.cancelled() => None,
             () = self.0.clock.sleep(LONGEST_WAIT) => None,
-        }
+        };
+        token.filter(|token| !token.is(stale))
     }
 
     /// Keeps the token fresh until `stop`, and beats on `pulse`; where tickets are exchanged for it, also asks for them to
@@ -241,11 +399,20 @@ impl Tokens {
         }
     }
 
-    fn publish(&self, token: Token) {
+    /// Puts a new token in the place of the current one. Returns the rejection that asked for it, if one did.
+    fn publish(&self, token: Token) -> Option<Rejection> {
+        let mut rejection = None;
         self.0.state.send_modify(|state| {
-            state.token = Some(Arc::new(token));
+            rejection = state.rejection.take();
+            let previous = state.token.replace(Arc::new(token));
+            if rejection.is_some() {
+                state.replaced = previous;
+            }
+            state.limiter.refreshed(rejection.is_some());
+            state.passed = false;
             state.trouble = None;
         });
+        rejection
     }
 
     /// Lets go of what belongs to another home.
@@ -271,9 +438,19 @@ impl Tokens {
         self.0.state.borrow().trouble.as_ref().map(|trouble| trouble.kind)
     }
 
-    /// The last token that was rejected.
-    fn refused(&self) -> Option<Arc<Token>> {
-        self.0.state.borrow().refused.clone()
+    /// The last token that was rejected: the current one, or one before it.
+    fn rejected(&self) -> Option<Arc<Token>> {
+        let state = self.0.state.borrow();
+        match state.rejection {
+            Some(_) => state.token.clone(),
+            None => state.replaced.clone(),
+        }
+    }
+
+    /// When a new token may be had in the place of the one that is rejected, if it is.
+    fn refresh_at(&self) -> Option<Timestamp> {
+        let state = self.0.state.borrow();
+        state.rejection.as_ref().map(|rejection| rejection.refresh_at)
     }
 
     fn now(&self) -> Timestamp {

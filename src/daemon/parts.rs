@@ -188,6 +188,7 @@ impl Loops {
                 provisioner.clone().run(call, wakes.clone(), stop.clone()),
             );
         }
+        loops.spawn("new-token", provisioner.probe_with_new_tokens(stop.clone()));
         loops.spawn(
             "housekeeping",
             housekeeping::run(store, dials.retention.subscribe(), clock, stop.clone()),

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SET_BACK, Stopwatch, Timestamp, after, between, text};
 use crate::line::Condition;
 use crate::pulse::{Beat, Pulse};
 use crate::store::{Identity, Store, StoreError, Vitals};
-use crate::token::{Trouble, TroubleKind};
+use crate::token::{TokenState, Trouble, TroubleKind};
 use crate::wake::Wakes;
 
 /// How often `heartbeat_at` is written.
@@ -22,6 +22,7 @@ const OBEY_SPACING: Duration = Duration::from_millis(200);
 const TALLY_SHARE: u32 = 1000;
 
 const BUSY_REASON: &str = "Weixin is busy or out of reach; one call at a time probes until it passes";
+const FETCHING_REASON: &str = "there is no token yet; one is being fetched";
 const PAUSED_REASON: &str = "service.paused is 1";
 const PAUSED_REMEDY: &str =
     "Run `staticstored resume`, or UPDATE service SET paused = 0, when calls may go on.";
@@ -154,11 +155,7 @@ impl Reporter {
     fn vitals(&self) -> Vitals {
         let state = self.dials.tokens.state().borrow().clone();
         let live = self.dials.tokens.current();
-        let (word, why) = explain(
-            &self.dials.line.condition().borrow(),
-            live.is_some(),
-            state.trouble.as_ref(),
-        );
+        let (word, why) = explain(&self.dials.line.condition().borrow(), live.is_some(), &state);
         Vitals {
             identity: self.identity.clone(),
             state: word,
@@ -179,10 +176,14 @@ struct Why {
     errcode: Option<i64>,
 }
 
-/// What is in the way comes first: a pause, then the lack of a token, then the line.
-fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'static str, Why) {
-    let because = trouble.map(Trouble::why).unwrap_or_default();
-    match (line, has_token, trouble) {
+/// What is in the way comes first: a pause, then the lack of a token that works, then the line.
+fn explain(line: &Condition, has_token: bool, token: &TokenState) -> (&'static str, Why) {
+    let because = token.trouble.as_ref().map(Trouble::why).unwrap_or_default();
+    let is_blocked = matches!(line, Condition::Blocked(_));
+    // One that was rejected is in use as long as calls pass with it.
+    let works = has_token && !(is_blocked && token.rejection.is_some());
+    let trouble = token.trouble.as_ref().map(|trouble| trouble.kind);
+    match (line, works, trouble) {
         (Condition::Paused, ..) => (
             "paused",
             Why {
@@ -191,14 +192,21 @@ fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'s
                 errcode: None,
             },
         ),
-        (_, false, Some(trouble)) if trouble.kind == TroubleKind::Ticket => ("waiting_for_ticket", because),
-        (_, false, Some(trouble)) if trouble.kind == TroubleKind::Blocked => ("blocked", because),
+        (_, false, Some(TroubleKind::Ticket)) => ("waiting_for_ticket", because),
+        (_, false, Some(TroubleKind::Blocked | TroubleKind::Passing)) => ("blocked", because),
         (Condition::Blocked(fault), ..) => (
             "blocked",
             Why {
                 reason: Some(fault.reason.clone()),
                 remedy: Some(fault.remedy.clone()),
                 errcode: fault.errcode,
+            },
+        ),
+        (_, false, None) => (
+            "blocked",
+            Why {
+                reason: Some(FETCHING_REASON.into()),
+                ..Why::default()
             },
         ),
         (Condition::Busy(met), true, _) => {
@@ -211,8 +219,18 @@ fn explain(line: &Condition, has_token: bool, trouble: Option<&Trouble>) -> (&'s
                 },
             )
         }
-        // Running, and yet somebody should know: no token for the moment, or no new one.
-        _ => ("running", because),
+        // Running, and yet somebody should know: no new token, or one that was rejected.
+        (_, true, None) => {
+            let rejected = token.rejection.as_ref().map(ToString::to_string);
+            (
+                "running",
+                Why {
+                    reason: rejected,
+                    ..Why::default()
+                },
+            )
+        }
+        (_, true, Some(_)) => ("running", because),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Verdict;
-use crate::clock::{Timestamp, after};
+use crate::clock::{Timestamp, after, between};
 use crate::outcome::Backoff;
 use crate::request::Call;
 
@@ -21,6 +21,8 @@ const FAULT_REST: Backoff = Backoff {
     max: Duration::from_secs(300),
 };
 
+/// For how long a call that worked shows that a fault which one environment meets is its own.
+const EVIDENCE_LASTS: Duration = Duration::from_secs(3600);
 /// The most environments that are remembered for a fault that they met; beyond it the memory starts anew.
 const MOST_SUSPECTS: usize = 10_000;
 
@@ -78,7 +80,10 @@ pub(super) struct Gauge {
     faulty_call: Option<Call>,
     /// The calls of each kind that worked.
     worked: [u64; 2],
-    /// The environments that met a fault of the whole line, each with the number of calls of that kind that had worked then.
+    /// When the last of each kind worked.
+    worked_at: [Option<Timestamp>; 2],
+    /// The environments that met a fault of the whole line, each with the number of calls of that kind that had worked when it
+    /// first did.
     suspects: HashMap<String, u64>,
     pub(super) paused: bool,
     pub(super) waiting: [bool; 2],
@@ -100,6 +105,7 @@ impl Gauge {
             fault: None,
             faulty_call: None,
             worked: [0; 2],
+            worked_at: [None; 2],
             suspects: HashMap::new(),
             paused: false,
             waiting: [false; 2],
@@ -177,8 +183,8 @@ impl Gauge {
         }
     }
 
-    /// Takes in what the call about `env` showed of the line. Returns whether `env` alone meets a fault: it met one before, and
-    /// since then the same call worked for others. Such a fault is not the line's.
+    /// Takes in what the call about `env` showed of the line. Returns whether `env` alone meets a fault: it met one before, since
+    /// then the same call worked for others, and the line works. Such a fault is not the line's.
     pub(super) fn report(
         &mut self,
         (call, env): (Call, &str),
@@ -190,6 +196,7 @@ impl Gauge {
         match verdict {
             Verdict::Works => {
                 self.worked[call as usize] += 1;
+                self.worked_at[call as usize] = Some(now);
                 self.suspects.remove(env);
                 self.works(call, epoch);
             }
@@ -197,20 +204,31 @@ impl Gauge {
                 self.met.clone_from(met);
                 self.busy(epoch, now, draw);
             }
-            Verdict::Faulty(_) if self.is_alone(call, env) => return true,
-            Verdict::Faulty(fault) => self.faulty(call, epoch, fault, now, draw),
+            Verdict::Faulty(_) if self.is_alone(call, env, now) => return true,
+            Verdict::Faulty(fault) => {
+                self.suspect(call, env);
+                self.faulty(call, epoch, fault, now, draw);
+            }
         }
         false
     }
 
-    /// Returns whether `env` met a fault before and others did not since; remembers that it has met one now.
-    fn is_alone(&mut self, call: Call, env: &str) -> bool {
+    /// Returns whether `env` alone met a fault, as [`Gauge::report`] says.
+    pub(super) fn is_alone(&self, call: Call, env: &str, now: Timestamp) -> bool {
+        let passed_since = |first: &u64| *first < self.worked[call as usize];
+        let is_recent = |at| between(at, now) < EVIDENCE_LASTS;
+        self.fault.is_none()
+            && self.suspects.get(env).is_some_and(passed_since)
+            && self.worked_at[call as usize].is_some_and(is_recent)
+    }
+
+    /// Remembers that `env` met a fault.
+    fn suspect(&mut self, call: Call, env: &str) {
         if self.suspects.len() >= MOST_SUSPECTS {
             self.suspects.clear();
         }
         let worked = self.worked[call as usize];
-        let before = self.suspects.insert(env.to_owned(), worked);
-        before.is_some_and(|before| before < worked)
+        self.suspects.entry(env.to_owned()).or_insert(worked);
     }
 
     fn works(&mut self, call: Call, epoch: u64) {
@@ -250,17 +268,27 @@ impl Gauge {
         if epoch != self.epoch {
             return;
         }
+        let is_first = self.rests == 0 && self.faulty_call.is_none();
         self.fault = Some(fault.clone());
         self.faulty_call = Some(call);
-        self.rest(FAULT_REST, now, draw);
+        if is_first {
+            // It may be the fault of one environment: another one shows that at once.
+            self.shrink_to_a_probe(now);
+        } else {
+            self.rest(FAULT_REST, now, draw);
+        }
     }
 
     /// One probe from now on, and that not before half to the whole of a bound that doubles.
     fn rest(&mut self, backoff: Backoff, now: Timestamp, draw: f64) {
         self.rests = self.rests.saturating_add(1);
+        self.shrink_to_a_probe(after(now, backoff.bound(self.rests).mul_f64(0.5 + draw / 2.0)));
+    }
+
+    fn shrink_to_a_probe(&mut self, at: Timestamp) {
         self.window = 1;
         self.epoch += 1;
-        self.rest_until = Some(after(now, backoff.bound(self.rests).mul_f64(0.5 + draw / 2.0)));
+        self.rest_until = Some(at);
     }
 }
 
@@ -375,6 +403,10 @@ mod tests {
         for _ in 0..2 {
             gauge.report((Call::Create, "env"), epoch, &fault(), NOW, 1.0);
         }
+        assert!(
+            call(&mut gauge, Call::Create, &fault(), NOW),
+            "another one shows whether it is the line's"
+        );
         let first = after(NOW, FAULT_REST.initial);
         assert_eq!(gauge.take(Call::Create, 1, NOW), Room::Until(first));
     }
@@ -384,6 +416,7 @@ mod tests {
         let mut gauge = Gauge::new(16);
         assert!(call(&mut gauge, Call::Create, &fault(), NOW));
         assert!(matches!(gauge.condition(), Condition::Blocked(fault) if fault.errcode == Some(61004)));
+        assert!(call(&mut gauge, Call::Create, &fault(), NOW));
         let Room::Until(at) = gauge.take(Call::Create, 16, NOW) else {
             panic!("no rest")
         };
@@ -401,6 +434,11 @@ mod tests {
         let mut gauge = Gauge::new(16);
         let mut now = NOW;
         let mut waits = Vec::new();
+        assert!(call(&mut gauge, Call::Create, &fault(), now));
+        assert!(
+            call(&mut gauge, Call::Describe, &Verdict::Works, now),
+            "a probe, at once"
+        );
         for _ in 0..4 {
             assert!(call(&mut gauge, Call::Create, &fault(), now));
             let Room::Until(at) = gauge.take(Call::Describe, 1, now) else {
@@ -425,23 +463,27 @@ mod tests {
             let alone = gauge.report((Call::Create, env), epoch, verdict, now, 1.0);
             (alone, matches!(gauge.condition(), Condition::Blocked(_)))
         };
-        for (env, verdict, expected) in [
-            ("bad", fault(), (false, true)),
-            ("worse", fault(), (false, true)),
+        let hour = EVIDENCE_LASTS.as_secs();
+        for (seconds, env, verdict, expected) in [
+            (0, "bad", fault(), (false, true)),
+            (0, "worse", fault(), (false, true)),
             // Nobody has passed since.
-            ("bad", fault(), (false, true)),
-            ("good", Verdict::Works, (false, false)),
-            ("bad", fault(), (true, false)),
-            ("worse", fault(), (true, false)),
-            // Each further one needs new evidence.
-            ("bad", fault(), (false, true)),
-            ("good", Verdict::Works, (false, false)),
-            ("bad", fault(), (true, false)),
+            (0, "bad", fault(), (false, true)),
+            (0, "good", Verdict::Works, (false, false)),
+            (0, "bad", fault(), (true, false)),
+            (0, "worse", fault(), (true, false)),
+            (hour - 1, "bad", fault(), (true, false)),
+            // That somebody passed was too long ago; and then the line is blocked.
+            (hour, "bad", fault(), (false, true)),
+            (hour, "worse", fault(), (false, true)),
+            (hour, "good", Verdict::Works, (false, false)),
+            (hour, "bad", fault(), (true, false)),
             // One that passed itself is no suspect any more.
-            ("bad", Verdict::Works, (false, false)),
-            ("bad", fault(), (false, true)),
+            (hour, "bad", Verdict::Works, (false, false)),
+            (hour, "bad", fault(), (false, true)),
         ] {
-            assert_eq!(report(env, &verdict, NOW), expected, "{env} {verdict:?}");
+            let now = after(NOW, Duration::from_secs(seconds));
+            assert_eq!(report(env, &verdict, now), expected, "{env} {verdict:?}");
         }
     }
 
@@ -473,6 +515,7 @@ mod tests {
         for width in [1, 4] {
             let mut gauge = Gauge::new(width);
             assert!(call(&mut gauge, Call::Create, &fault(), NOW));
+            assert!(call(&mut gauge, Call::Create, &fault(), NOW));
             gauge.set_most(9);
             let Room::Until(at) = gauge.take(Call::Create, 9, NOW) else {
                 panic!("no rest")
@@ -488,6 +531,7 @@ mod tests {
     #[test]
     fn a_rest_that_is_ended_lets_one_probe_go_and_the_intervals_grow_on() {
         let mut gauge = Gauge::new(16);
+        assert!(call(&mut gauge, Call::Create, &fault(), NOW));
         assert!(call(&mut gauge, Call::Create, &fault(), NOW));
         gauge.end_rest(NOW);
         assert!(matches!(gauge.condition(), Condition::Blocked(_)));

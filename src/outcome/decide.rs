@@ -12,8 +12,6 @@ pub const MOST_UNKNOWNS: u32 = 3;
 pub const LINE_REST: Duration = Duration::from_secs(10);
 /// The least number of tries before a request is given up, however long it took: time alone proves nothing.
 pub const FEWEST_TRIES: u32 = 3;
-/// How long a request rests whose call met one dead token after another.
-const TOKEN_REST: Duration = Duration::from_secs(5);
 
 /// What to do about a website that did not come online in time.
 pub const CONFIRM_REMEDY: &str = "Weixin accepted the request but the website did not come online in time: look at \
@@ -22,6 +20,10 @@ const RETRY_REMEDY: &str = "Weixin kept answering in a way that usually passes u
      check the connection and Weixin's own announcements, then run `staticstored retry` for it.";
 const BROKEN_REMEDY: &str = "The static store is in a state that only the Weixin or Tencent Cloud console can clear: \
      destroy it there, then run `staticstored retry` for it.";
+/// What to do about a token that Weixin refuses, and the one after it.
+pub const TOKEN_REMEDY: &str = "Another program probably fetches tokens for this platform, and each new token ends the other \
+     one's: let only one program fetch them (with token.source = \"url\": the one at token.url, which must belong to the \
+     platform that component.appid and api.base_url name).";
 const UNKNOWN_REMEDY: &str = "Weixin answered with a code that staticstored does not know: look it up by errcode and \
      rid, or ask Weixin's support with the rid, then run `staticstored retry` for it.";
 
@@ -60,8 +62,8 @@ impl Policy {
                 Some(accepted_at) => self.confirmed(request, record.as_ref(), accepted_at, now),
             },
             Meaning::Passes(effect, _) => self.passes(request, *effect, now, draw),
-            Meaning::Token => again_after(request, Word::Token, now, TOKEN_REST, None),
-            Meaning::Line(remedy) => again_after(request, Word::Line, now, LINE_REST, Some(remedy)),
+            Meaning::Token => after_rest(request, Word::Token, now, TOKEN_REMEDY),
+            Meaning::Line(remedy) => after_rest(request, Word::Line, now, remedy),
             Meaning::Env(remedy) => failed(remedy),
             Meaning::Alone(remedy) => Outcome {
                 remedy: Some((*remedy).to_owned()),
@@ -289,15 +291,9 @@ fn retry(request: &Request, effect: Effect, at: Timestamp, progress: Progress) -
     }
 }
 
-/// The same call after `wait`, at no cost to the request: it was not at fault, and the wait does not count as failing.
-fn again_after(
-    request: &Request,
-    word: Word,
-    now: Timestamp,
-    wait: Duration,
-    remedy: Option<&str>,
-) -> Outcome {
-    let (at, progress) = (after(now, wait), request.progress.without(wait));
+/// The same call later, at no cost to the request: it was not at fault, and the wait does not count as failing.
+fn after_rest(request: &Request, word: Word, now: Timestamp, remedy: &str) -> Outcome {
+    let (at, progress) = (after(now, LINE_REST), request.progress.without(LINE_REST));
     let next = Next::Again {
         state: state_after_failure(&progress),
         call: request.call,
@@ -307,7 +303,7 @@ fn again_after(
     Outcome {
         word,
         next,
-        remedy: remedy.map(str::to_owned),
+        remedy: Some(remedy.to_owned()),
         site: None,
         keep_answer: false,
     }

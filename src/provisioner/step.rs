@@ -7,14 +7,18 @@ use tracing::Instrument;
 use super::{Provisioner, Rules};
 use crate::clock::{Timestamp, after};
 use crate::credential::Token;
-use crate::line::{Permit, Verdict};
-use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, Word, chance};
+use crate::line::{Fault, Permit, Verdict};
+use crate::outcome::{Final, LINE_REST, Meaning, Next, Outcome, TOKEN_REMEDY, Word, chance};
 use crate::request::{Call, Request};
 use crate::store::{Attempt, Settlement};
+use crate::token::{Rejected, Rejector};
 use crate::weixin::Reply;
 
-/// The most calls of one step: the first, and one for each new token that it was given.
-pub(super) const MOST_CALLS: usize = 3;
+/// The most calls of one step: the first, and one more with a new token.
+pub(super) const MOST_CALLS: usize = 2;
+/// What to do where one environment refuses each token.
+const TOKEN_ALONE_REMEDY: &str = "Weixin refuses every token for this environment, and takes the same token for others: see in \
+     the Weixin console that the environment belongs to a merchant of this platform, then run `staticstored retry` for it.";
 
 /// The calls of a step, and what Weixin said last; the default for none.
 #[derive(Default)]
@@ -47,10 +51,14 @@ impl Provisioner {
 
     async fn step_in_span(&self, request: Request, permit: Permit, token: Arc<Token>, rules: &Rules) {
         let (meaning, called) = self.call(&request, token, rules).await;
-        let verdict = Verdict::of(&meaning, called.errcode, &called.errmsg);
+        let verdict = match meaning {
+            Meaning::Token => Some(Verdict::Faulty(self.refused_token(&called))),
+            _ => Verdict::of(&meaning, called.errcode, &called.errmsg),
+        };
         let alone = verdict.is_some_and(|verdict| permit.report(request.env.as_str(), &verdict));
         let meaning = match meaning {
             Meaning::Line(remedy) if alone => Meaning::Alone(remedy),
+            Meaning::Token if alone => Meaning::Alone(TOKEN_ALONE_REMEDY),
             meaning => meaning,
         };
         // The next call may go out while this one is being written down.
@@ -59,26 +67,39 @@ impl Provisioner {
         let outcome = rules.policy.decide(&request, &meaning, now, draw(&request, now));
         let outcome = match (&meaning, self.parts.line.rest_until()) {
             // Another request probes next: a fault that only this one meets must not hold up all the others for ever.
-            (Meaning::Line(_), Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
+            (Meaning::Line(_) | Meaning::Token, Some(probe)) => outcome.put_off(after(probe, LINE_REST)),
             _ => outcome,
         };
         self.settle(request, called, outcome, now).await;
     }
 
-    /// Makes the call, again with another token where Weixin refuses the one it had.
+    /// Makes the call, once more with another token where Weixin refuses the one it had.
     async fn call(&self, request: &Request, mut token: Arc<Token>, rules: &Rules) -> (Meaning, Called) {
+        let tokens = &self.parts.tokens;
         let mut attempts = Vec::with_capacity(1);
         loop {
             let (at, reply) = self.call_once(request, &token, rules).await;
             let meaning = reply.meaning();
             let (errcode, errmsg) = (reply.errcode(), reply.errmsg());
             attempts.push(attempt(request.call, at, &reply, errmsg.clone()));
-            if meaning == Meaning::Token
-                && attempts.len() < MOST_CALLS
-                && let Some(other) = self.parts.tokens.reject(&token).await
-            {
-                token = other;
-                continue;
+            if meaning.takes_token() {
+                tokens.works(&token, at);
+            }
+            // Where others pass with the same token, another one would help nobody.
+            let is_alone =
+                || self.parts.line.is_alone(request.call, request.env.as_str()) && tokens.passed(&token);
+            if meaning == Meaning::Token && !is_alone() {
+                let rejected = tokens.reject(&token, &Rejector::Environment(request.env.to_string()));
+                let other = match rejected {
+                    _ if attempts.len() == MOST_CALLS => None,
+                    Rejected::Use(other) => Some(other),
+                    Rejected::Refreshing => tokens.replacement(&token).await,
+                    Rejected::Cooldown(_) => None,
+                };
+                if let Some(other) = other {
+                    token = other;
+                    continue;
+                }
             }
             let called = Called {
                 attempts,
@@ -87,6 +108,17 @@ impl Provisioner {
                 rid: reply.rid(),
             };
             return (meaning, called);
+        }
+    }
+
+    /// A refused token, as a fault of everybody who calls with it.
+    fn refused_token(&self, called: &Called) -> Fault {
+        let rejection = self.parts.tokens.state().borrow().rejection.clone();
+        let rejection = rejection.map(|rejection| format!("; {rejection}"));
+        Fault {
+            errcode: called.errcode,
+            reason: format!("{}{}", called.errmsg, rejection.unwrap_or_default()),
+            remedy: TOKEN_REMEDY.to_owned(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a client is told: the token, or why there is none, or what it may ask.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
@@ -17,6 +19,8 @@ const WRONG_PATH: &str = "there are GET /component_access_token and POST /compon
 const WRONG_METHOD: &str =
     "GET /component_access_token reads the token, POST /component_access_token/reject rejects one";
 const COMING: &str = "a new token is being fetched; ask again in a second";
+const TOO_EARLY: &str = "new tokens are fetched only now and then, and the token that Weixin refused may be good: other calls go on \
+     with it; wait as Retry-After says, GET the token again, and call again";
 
 const _: () = assert!(LARGEST_BODY == 8 * 1024, "TOO_LARGE says so");
 
@@ -56,6 +60,21 @@ pub(super) fn lacking(trouble: Option<&Trouble>) -> Response {
         remedy: trouble.and_then(|trouble| trouble.remedy.as_deref()),
     };
     json(StatusCode::SERVICE_UNAVAILABLE, &lacking)
+}
+
+/// 503 with `Retry-After`: a new token is not fetched for this client before `wait` is over.
+pub(super) fn too_early(wait: Duration) -> Response {
+    let lacking = Lacking {
+        reason: TOO_EARLY,
+        remedy: None,
+    };
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &lacking);
+    // Up to the next full second: who asks then is not too early again.
+    let seconds = wait.as_secs().saturating_add(1);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// 4xx: what is allowed, without anything of what came.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
-use super::renewal::{Fetch, Fetched, Had};
+use super::renewal::{Fetch, Fetched, Previous};
 use super::{Component, Source, Trouble, TroubleKind};
 use crate::clock::{Clock, Timestamp, after};
 use crate::credential::Token;
@@ -16,8 +16,6 @@ use crate::weixin::{ExchangeError, Grant};
 const NO_TICKET: &str = "no component_verify_ticket has arrived yet";
 const TICKET_REMEDY: &str = "Weixin pushes a ticket every ten minutes: look whether the push arrives (callback.listen, or \
      the program that inserts it into the ticket table), or run `staticstored ticket FILE`.";
-const DUEL_REMEDY: &str = "Another program fetches tokens for this platform, and each new token ends the other one's: let \
-     only one program fetch them.";
 
 pub(super) struct Exchange {
     component: Component,
@@ -65,6 +63,12 @@ impl Fetch for Exchange {
         initial: Duration::from_secs(5),
         max: Duration::from_secs(300),
     };
+    const SHORT_LIVES: Backoff = Backoff {
+        initial: Duration::from_secs(5),
+        max: Duration::from_secs(600),
+    };
+    const REVOKED_REMEDY: &'static str = "Another program probably fetches tokens for this platform, and each new token ends \
+         the other one's: let only one program fetch them.";
 
     fn set(&mut self, source: Source) {
         if let Source::Component(component) = source {
@@ -72,7 +76,7 @@ impl Fetch for Exchange {
         }
     }
 
-    async fn fetch(&mut self, _: Had<'_>) -> Result<Fetched, StoreError> {
+    async fn fetch(&mut self, _: Previous<'_>) -> Result<Fetched, StoreError> {
         let newest = self.store.newest_ticket().await?;
         self.known = newest.as_ref().map(|newest| newest.id);
         let Some(newest) = newest else {
@@ -113,13 +117,6 @@ impl Fetch for Exchange {
         let new = newest.is_some() && newest != self.known;
         self.known = newest;
         Ok(new)
-    }
-
-    fn duel(blows: u32, next: &str) -> (String, &'static str) {
-        let reason = format!(
-            "{blows} tokens in a row were ended within minutes of being fetched; the next is fetched at {next}"
-        );
-        (reason, DUEL_REMEDY)
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::renewal::{Fetch, Fetched, Had};
+use super::renewal::{Fetch, Fetched, Previous};
 use super::{Source, Trouble, TroubleKind};
 use crate::clock::Clock;
+use crate::credential::Token;
 use crate::outcome::Backoff;
 use crate::owner::{Owner, OwnerError};
 use crate::store::StoreError;
@@ -15,9 +16,6 @@ use crate::store::StoreError;
 const STILL_REFUSED: &str = "the owner of the token still gives the one that Weixin refuses";
 const STILL_REFUSED_REMEDY: &str = "The program at token.url has to fetch a new token; where that never happens, see that it \
      belongs to the platform that component.appid and api.base_url name.";
-const DUEL_REMEDY: &str = "See that the program at token.url is the only one that fetches tokens for this platform, and that it \
-     is the platform that component.appid and api.base_url name.";
-
 pub(super) struct Guest {
     owner: Owner,
     clock: Clock,
@@ -35,6 +33,9 @@ impl Fetch for Guest {
         initial: Duration::from_secs(1),
         max: Duration::from_secs(60),
     };
+    const SHORT_LIVES: Backoff = Self::BLOCKED;
+    const REVOKED_REMEDY: &'static str = "See that the program at token.url is the only one that fetches tokens for this platform, \
+         and that it is the platform that component.appid and api.base_url name.";
 
     fn set(&mut self, source: Source) {
         if let Source::Owner(owner) = source {
@@ -42,18 +43,16 @@ impl Fetch for Guest {
         }
     }
 
-    async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError> {
+    async fn fetch(&mut self, Previous { current, rejected }: Previous<'_>) -> Result<Fetched, StoreError> {
         let asked_at = self.clock.now();
-        let lent = match had {
-            Had {
-                held: None,
-                refused: Some(stale),
-            } => self.owner.reject(stale, asked_at).await,
+        let is_rejected = |token: &Token| rejected.is_some_and(|rejected| rejected.is(token));
+        let lent = match current {
+            Some(stale) if is_rejected(stale) => self.owner.reject(stale, asked_at).await,
             _ => self.owner.current(asked_at).await,
         };
         Ok(match lent {
             Err(error) => Fetched::Nothing(error.into()),
-            Ok(token) if had.refused.is_some_and(|refused| refused.is(&token)) => Fetched::Nothing(Trouble {
+            Ok(token) if is_rejected(&token) => Fetched::Nothing(Trouble {
                 kind: TroubleKind::Blocked,
                 reason: STILL_REFUSED.to_owned(),
                 remedy: Some(STILL_REFUSED_REMEDY.to_owned()),
@@ -61,9 +60,7 @@ impl Fetch for Guest {
             }),
             // Before its end we only look whether there is a new one already.
             Ok(token)
-                if had
-                    .held
-                    .is_some_and(|held| held.is(&token) && held.expires_at > asked_at) =>
+                if current.is_some_and(|current| current.is(&token) && current.expires_at > asked_at) =>
             {
                 Fetched::Same
             }
@@ -77,14 +74,6 @@ impl Fetch for Guest {
 
     async fn has_news(&mut self, _: Option<TroubleKind>) -> Result<bool, StoreError> {
         Ok(false)
-    }
-
-    fn duel(blows: u32, next: &str) -> (String, &'static str) {
-        let reason = format!(
-            "Weixin refused {blows} tokens in a row within minutes of their coming from the owner of the token, who is asked \
-             again at {next}"
-        );
-        (reason, DUEL_REMEDY)
     }
 }
 

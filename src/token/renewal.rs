@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Duel, Settings, Source, Tokens, Trouble, TroubleKind};
-use crate::clock::{Timestamp, after, between, text};
+use super::refresh_limiter::EARLY;
+use super::{Rejection, Settings, Source, Tokens, Trouble, TroubleKind};
+use crate::clock::{Timestamp, after, between};
 use crate::credential::Token;
 use crate::outcome::{Backoff, chance};
 use crate::pulse::Beat;
@@ -23,36 +24,39 @@ const REFUSED_TICKET: Duration = Duration::from_secs(300);
 const SHARE_OF_WHAT_IS_LEFT: u32 = 4;
 /// But never less.
 const LEAST_WAIT: Duration = Duration::from_secs(5);
+/// A token that lives shorter than this is not renewed half-way but after a wait that grows: where each is as short as the
+/// one before, tokens would be fetched all the time.
+const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 /// Where new tokens come from: Weixin, for a ticket; or the program that owns the token.
 pub(super) trait Fetch {
     /// Between two tries without a live token, where somebody must help.
     const BLOCKED: Backoff;
+    /// Between two tokens of a short life.
+    const SHORT_LIVES: Backoff;
+    /// What to do about tokens that are revoked early, one after another.
+    const REVOKED_REMEDY: &'static str;
 
     /// Goes on by another source of the same kind. (One of another kind would be a mistake, and changes nothing.)
     fn set(&mut self, source: Source);
 
     /// Gets a token.
-    async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError>;
+    async fn fetch(&mut self, previous: Previous<'_>) -> Result<Fetched, StoreError>;
 
     /// Returns when something has happened that [`Fetch::has_news`] should look at. May be dropped and asked again.
     async fn stirred(&mut self);
 
     /// Whether a try is worth while now that was not a moment ago.
     async fn has_news(&mut self, trouble: Option<TroubleKind>) -> Result<bool, StoreError>;
-
-    /// What is said of tokens that die young, one after another, where the next is fetched at `next`: a reason and a
-    /// remedy.
-    fn duel(blows: u32, next: &str) -> (String, &'static str);
 }
 
-/// What we have, or had.
+/// The tokens before the one that is fetched.
 #[derive(Clone, Copy)]
-pub(super) struct Had<'a> {
-    /// The token, live or expired, that nobody has rejected.
-    pub(super) held: Option<&'a Token>,
-    /// The last one that was rejected.
-    pub(super) refused: Option<&'a Token>,
+pub(super) struct Previous<'a> {
+    /// The current one, live or expired.
+    pub(super) current: Option<&'a Token>,
+    /// The last one that was rejected, the current one included.
+    pub(super) rejected: Option<&'a Token>,
 }
 
 /// What a try brought.
@@ -69,6 +73,7 @@ pub(super) enum Fetched {
 enum Event {
     Stop,
     Turn,
+    Rejected,
     Stirred,
     Set,
     SetBack,
@@ -80,30 +85,24 @@ pub(super) struct Renewal<F> {
     source: F,
     /// Whose the tokens are.
     home: String,
-    duel: Duel,
     failures: u32,
+    /// Tokens of a short life in a row.
+    short_lives: u32,
     /// No try before this, since the last one failed.
     not_before: Option<Timestamp>,
-    /// No try before this, since tokens die young.
-    truce: Option<Timestamp>,
-    /// When the token was fetched that has not been rejected yet.
-    last_obtained_at: Option<Timestamp>,
 }
 
 impl<F: Fetch> Renewal<F> {
     pub(super) fn new(tokens: Tokens, settings: watch::Receiver<Settings>, source: F) -> Self {
-        let last_obtained_at = tokens.held().map(|token| token.obtained_at);
         let home = settings.borrow().home.clone();
         Self {
             tokens,
             settings,
             source,
             home,
-            duel: Duel::default(),
             failures: 0,
+            short_lives: 0,
             not_before: None,
-            truce: None,
-            last_obtained_at,
         }
     }
 
@@ -112,7 +111,6 @@ impl<F: Fetch> Renewal<F> {
             if self.settings.has_changed().unwrap_or_default() {
                 self.set();
             }
-            self.count_rejection();
             let at = self.next();
             if at <= self.tokens.now() {
                 beat.during(self.fetch()).await?;
@@ -122,7 +120,7 @@ impl<F: Fetch> Renewal<F> {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => Event::Stop,
-                    () = self.tokens.0.rejected.notified() => Event::Turn,
+                    () = self.tokens.0.rejected.notified() => Event::Rejected,
                     () = self.tokens.0.set_back.notified() => Event::SetBack,
                     () = self.tokens.0.clock.sleep_until(at) => Event::Turn,
                     () = self.source.stirred() => Event::Stirred,
@@ -134,11 +132,8 @@ impl<F: Fetch> Renewal<F> {
                 Event::Stop => return Ok(()),
                 Event::Turn => {}
                 Event::Set => self.set(),
-                Event::SetBack => {
-                    self.not_before = None;
-                    let longest = Duel::longest(self.tokens.now());
-                    self.truce = self.truce.map(|truce| truce.min(longest));
-                }
+                // What a failed renewal left does not hold a replacement up.
+                Event::Rejected | Event::SetBack => self.not_before = None,
                 Event::Stirred => {
                     let trouble = self.tokens.trouble();
                     if self.source.has_news(trouble).await? {
@@ -157,9 +152,7 @@ impl<F: Fetch> Renewal<F> {
             self.home = home;
             // Also what a try brought that was under way meanwhile.
             self.tokens.forget();
-            self.last_obtained_at = None;
-            self.duel = Duel::default();
-            self.truce = None;
+            self.short_lives = 0;
         }
         self.failures = 0;
         self.not_before = None;
@@ -167,59 +160,38 @@ impl<F: Fetch> Renewal<F> {
 
     /// When the next token is due.
     fn next(&self) -> Timestamp {
-        let now = self.tokens.now();
         let due = match self.tokens.held() {
-            None => now,
+            None => self.tokens.now(),
             Some(token) => {
-                // A token that lives shorter than renew_before is renewed half-way, not all the time.
-                let life = between(token.obtained_at, token.expires_at);
-                let ahead = self.settings.borrow().renew_before.min(life / 2);
-                token.expires_at - ahead
+                let ahead_of_its_end = self.ahead_of_end(&token);
+                let refresh_at = self.tokens.refresh_at();
+                refresh_at.map_or(ahead_of_its_end, |at| at.min(ahead_of_its_end))
             }
         };
-        let waits = [self.not_before, self.truce];
-        waits.into_iter().flatten().fold(due, Timestamp::max)
+        self.not_before.map_or(due, |at| at.max(due))
     }
 
-    /// Where the token was given up by a call: how soon may another be fetched?
-    fn count_rejection(&mut self) {
-        if self.tokens.held().is_some() {
-            return;
-        }
-        let Some(obtained_at) = self.last_obtained_at.take() else {
-            return;
-        };
-        let now = self.tokens.now();
-        let next = self.duel.blow(obtained_at, now);
-        self.not_before = None;
-        self.truce = Some(next).filter(|next| *next > now);
-        if self.truce.is_some() {
-            let (reason, remedy) = F::duel(self.duel.blows(), &text(next));
-            tracing::error!(reason, remedy, "tokens die young");
-            self.tokens.complain(Trouble {
-                kind: TroubleKind::Blocked,
-                reason,
-                remedy: Some(remedy.to_owned()),
-                errcode: None,
-            });
+    /// When a token is due that nobody has rejected.
+    fn ahead_of_end(&self, token: &Token) -> Timestamp {
+        // A token that lives shorter than renew_before is renewed half-way, not all the time.
+        let life = between(token.obtained_at, token.expires_at);
+        let ahead = self.settings.borrow().renew_before.min(life / 2);
+        let due = token.expires_at - ahead;
+        if self.short_lives == 0 {
+            due
+        } else {
+            due.max(after(token.obtained_at, F::SHORT_LIVES.bound(self.short_lives)))
         }
     }
 
     async fn fetch(&mut self) -> Result<(), StoreError> {
-        let (held, refused) = (self.tokens.held(), self.tokens.refused());
-        let had = Had {
-            held: held.as_deref(),
-            refused: refused.as_deref(),
+        let (current, rejected) = (self.tokens.held(), self.tokens.rejected());
+        let previous = Previous {
+            current: current.as_deref(),
+            rejected: rejected.as_deref(),
         };
-        match self.source.fetch(had).await? {
-            Fetched::New(token) => {
-                tracing::info!(token.expires_at = %token.expires_at, "a new token");
-                self.failures = 0;
-                self.not_before = None;
-                self.truce = None;
-                self.last_obtained_at = Some(token.obtained_at);
-                self.tokens.publish(token);
-            }
+        match self.source.fetch(previous).await? {
+            Fetched::New(token) => self.publish(token),
             Fetched::Same => {
                 let current = self.tokens.current();
                 self.not_before = current.map(|token| self.share_of_what_is_left(&token));
@@ -229,11 +201,42 @@ impl<F: Fetch> Renewal<F> {
         Ok(())
     }
 
+    fn publish(&mut self, token: Token) {
+        self.failures = 0;
+        self.not_before = None;
+        self.short_lives = if between(token.obtained_at, token.expires_at) < SHORT_LIFE {
+            self.short_lives.saturating_add(1)
+        } else {
+            0
+        };
+        let (issued_at, expires_at) = (
+            self.tokens.held().map(|token| token.obtained_at),
+            token.expires_at,
+        );
+        tracing::info!(token.expires_at = %expires_at, "a new token");
+        let rejection = self.tokens.publish(token);
+        if let Some((Rejection { by, at, forced, .. }, issued_at)) = rejection.zip(issued_at)
+            && forced > 0
+            && between(issued_at, at) < EARLY
+        {
+            let (times, life) = (forced.saturating_add(1), between(issued_at, at).as_secs());
+            tracing::error!(
+                remedy = F::REVOKED_REMEDY,
+                "token rejected {life} s after it was issued, {times} times in a row, and no call passed with it; the last to \
+                 reject it was {by}"
+            );
+        }
+    }
+
     /// Says what is wrong, and when the next try is due.
     fn complain(&mut self, trouble: Trouble) {
         self.failures = self.failures.saturating_add(1);
         let now = self.tokens.now();
-        let at = match (self.tokens.current(), trouble.kind) {
+        let live = self
+            .tokens
+            .current()
+            .filter(|_| self.tokens.refresh_at().is_none());
+        let at = match (live, trouble.kind) {
             (Some(token), _) => self.share_of_what_is_left(&token),
             (None, TroubleKind::Passing) => {
                 let bound = PASSING.bound(self.failures);

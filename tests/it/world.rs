@@ -377,7 +377,10 @@ impl World {
 
     /// Waits until the service is in this state.
     pub async fn wait_for_service(&self, state: &str) {
-        self.wait_for("SELECT state FROM service", &[state]).await;
+        // A daemon that starts is blocked for as long as its first token takes.
+        let service =
+            "SELECT state FROM service WHERE reason IS NOT 'there is no token yet; one is being fetched'";
+        self.wait_for(service, &[state]).await;
     }
 
     /// The history of an environment: `call:outcome`, in order.

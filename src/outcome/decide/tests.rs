@@ -474,8 +474,12 @@ fn faults_of_token_and_line_cost_the_request_nothing_and_those_of_its_env_end_it
         failing_since: Some(at(seconds)),
         ..failing
     };
-    let next = again(Open::Retrying, Call::Create, Some(at(15)), rested(5));
-    assert_eq!(token, outcome(Word::Token, next));
+    let next = again(Open::Retrying, Call::Create, Some(at(20)), rested(10));
+    let expected = Outcome {
+        remedy: Some(TOKEN_REMEDY.to_owned()),
+        ..outcome(Word::Token, next)
+    };
+    assert_eq!(token, expected);
 
     let look = accepted(3);
     let line = decide(&look, &Meaning::Line(REMEDY), at(10));

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::owner::{self, Address, Owner};
 use crate::pulse::Pulse;
-use crate::token::TokenState;
+use crate::token::{Rejected, Rejector, TokenState};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 const HOUR: u64 = 3600;
@@ -16,7 +16,7 @@ const HOUR: u64 = 3600;
 struct Script {
     /// What the next tries bring.
     brings: VecDeque<Fetched>,
-    /// What was held and what was refused at each try.
+    /// What was current and what was rejected at each try.
     asked: Vec<(Option<String>, Option<String>)>,
     /// Whether it stirs, and whether that is news.
     stirs: Option<bool>,
@@ -28,14 +28,19 @@ impl Fetch for Script {
         initial: Duration::from_secs(7),
         max: Duration::from_secs(20),
     };
+    const SHORT_LIVES: Backoff = Backoff {
+        initial: Duration::from_secs(3),
+        max: Duration::from_secs(9),
+    };
+    const REVOKED_REMEDY: &'static str = "let one of them go";
 
     fn set(&mut self, _: Source) {
         self.sets += 1;
     }
 
-    async fn fetch(&mut self, had: Had<'_>) -> Result<Fetched, StoreError> {
+    async fn fetch(&mut self, previous: Previous<'_>) -> Result<Fetched, StoreError> {
         let name = |token: Option<&Token>| token.map(|token| token.expose().to_owned());
-        self.asked.push((name(had.held), name(had.refused)));
+        self.asked.push((name(previous.current), name(previous.rejected)));
         Ok(self.brings.pop_front().expect("one try too many"))
     }
 
@@ -47,10 +52,6 @@ impl Fetch for Script {
 
     async fn has_news(&mut self, _: Option<TroubleKind>) -> Result<bool, StoreError> {
         Ok(self.stirs.take().unwrap_or_default())
-    }
-
-    fn duel(blows: u32, next: &str) -> (String, &'static str) {
-        (format!("{blows} blows, the next at {next}"), "let one of them go")
     }
 }
 
@@ -112,13 +113,8 @@ async fn comes<T>(what: impl Future<Output = T>) -> T {
         .expect("it never comes")
 }
 
-/// Calls of a token that is refused now; nobody waits for the next one.
-async fn refuse(tokens: &Tokens, stale: &Token) {
-    tokio::select! {
-        biased;
-        _ = tokens.reject(stale) => {}
-        () = std::future::ready(()) => {}
-    }
+fn env(name: &str) -> Rejector {
+    Rejector::Environment(name.to_owned())
 }
 
 #[tokio::test]
@@ -133,10 +129,16 @@ async fn a_token_is_due_at_once_or_ahead_of_its_end_and_a_short_one_half_way() {
     }
     renewal.not_before = Some(at(5000));
     assert_eq!(renewal.next(), at(5000));
-    renewal.truce = Some(at(6000));
-    assert_eq!(renewal.next(), at(6000));
-    renewal.not_before = Some(at(7000));
-    assert_eq!(renewal.next(), at(7000));
+}
+
+#[tokio::test]
+async fn tokens_of_a_short_life_are_fetched_ever_more_slowly_until_one_lives() {
+    let (mut renewal, _, _) = renewal();
+    // Half of its life, or 3, 6, 9 seconds at least.
+    for (life, due) in [(1, 3), (1, 6), (59, 29), (0, 9), (60, 30), (2, 3)] {
+        renewal.try_once(Fetched::New(token("a", 0, life))).await;
+        assert_eq!(renewal.next().timestamp(), due, "{life}");
+    }
 }
 
 #[tokio::test]
@@ -152,17 +154,23 @@ async fn a_token_lives_until_the_moment_it_ends() {
 }
 
 #[tokio::test]
-async fn a_source_is_told_what_is_held_and_what_was_refused() {
+async fn a_source_is_told_the_current_token_and_the_last_rejected_one() {
     let (mut renewal, tokens, _) = renewal();
     let first = token("a", 0, HOUR);
     renewal.try_once(Fetched::New(token("a", 0, HOUR))).await;
     renewal.try_once(Fetched::Same).await;
-    refuse(&tokens, &first).await;
+    tokens.reject(&first, &env("e"));
     renewal.try_once(Fetched::New(token("b", 0, HOUR))).await;
+    renewal.try_once(Fetched::Same).await;
     let name = |name: &str| Some(name.to_owned());
     assert_eq!(
         renewal.source.asked,
-        [(None, None), (name("a"), None), (None, name("a"))]
+        [
+            (None, None),
+            (name("a"), None),
+            (name("a"), name("a")),
+            (name("b"), name("a"))
+        ]
     );
 }
 
@@ -237,92 +245,145 @@ async fn an_expired_token_that_stays_the_same_is_asked_for_again_at_once() {
     assert!(renewal.next() <= at(1000));
 }
 
+/// The rejected token's replacement is due after so many seconds.
+#[track_caller]
+fn cooldown(rejected: &Rejected, tokens: &Tokens) -> i64 {
+    match rejected {
+        Rejected::Cooldown(until) => (*until - tokens.now()).num_seconds(),
+        Rejected::Refreshing => 0,
+        Rejected::Use(_) => panic!("it was the current one"),
+    }
+}
+
 #[tokio::test]
-async fn a_refused_token_is_replaced_at_once_and_the_next_ones_that_die_young_ever_later() {
+async fn a_rejected_token_is_replaced_at_once_and_early_revoked_ones_ever_later_and_it_stays_in_use() {
     let (mut renewal, tokens, clock) = renewal();
     let mut now = 0;
-    for (blow, wait) in [0, 5, 10, 20].into_iter().enumerate() {
+    for (forced, wait) in [0, 5, 10, 20].into_iter().enumerate() {
+        let name = format!("t{forced}");
         renewal
-            .try_once(Fetched::New(token(&format!("t{blow}"), now, now + HOUR)))
+            .try_once(Fetched::New(token(&name, now, now + HOUR)))
             .await;
-        renewal.count_rejection();
-        assert_eq!(renewal.truce, None, "nobody refused it");
-        // What a failed renewal left does not hold a replacement up.
-        renewal.not_before = Some(at(now + 50));
         now += 1;
         clock.set(at(now));
-        refuse(&tokens, &tokens.held().unwrap()).await;
-        renewal.count_rejection();
+        // What is told is the first who rejected it; whoever comes later changes nothing.
+        for by in ["first", "second"] {
+            let rejected = tokens.reject(&tokens.held().unwrap(), &env(by));
+            assert_eq!(cooldown(&rejected, &tokens), i64::try_from(wait).unwrap());
+        }
         assert_eq!(renewal.next(), at(now + wait));
-        let told = tokens.state().borrow().trouble.clone();
-        let expected = (wait > 0).then(|| Trouble {
-            kind: TroubleKind::Blocked,
-            reason: format!("{} blows, the next at {}", blow + 1, text(at(now + wait))),
-            remedy: Some("let one of them go".into()),
-            errcode: None,
-        });
-        assert_eq!(told, expected);
-        // Once only.
-        renewal.count_rejection();
-        assert_eq!(renewal.next(), at(now + wait));
+        assert_eq!(tokens.current().unwrap().expose(), name);
+        let rejection = tokens.state().borrow().rejection.clone().unwrap();
+        assert_eq!(rejection.by, env("first"));
+        assert_eq!((rejection.at, rejection.refresh_at), (at(now), at(now + wait)));
+        assert_eq!(usize::try_from(rejection.forced).unwrap(), forced);
         now += wait;
         clock.set(at(now));
     }
-    // One that lived ends it.
+    // One that lived is replaced at once.
     renewal
         .try_once(Fetched::New(token("old", now, now + HOUR)))
         .await;
-    assert_eq!(renewal.truce, None);
-    now += 600;
-    clock.set(at(now));
-    refuse(&tokens, &tokens.held().unwrap()).await;
-    renewal.count_rejection();
-    assert_eq!((renewal.next(), renewal.duel.blows()), (at(now), 0));
+    clock.set(at(now + 600));
+    let rejected = tokens.reject(&tokens.held().unwrap(), &env("e"));
+    assert_eq!(cooldown(&rejected, &tokens), 0);
+}
+
+#[tokio::test]
+async fn a_rejected_token_that_cannot_be_replaced_is_tried_for_as_often_as_none() {
+    let (mut renewal, tokens, _) = renewal();
+    let first = token("a", 0, HOUR);
+    renewal.try_once(Fetched::New(token("a", 0, HOUR))).await;
+    tokens.reject(&first, &env("e"));
+    for seconds in [7, 14, 20] {
+        renewal
+            .try_once(Fetched::Nothing(trouble(TroubleKind::Blocked)))
+            .await;
+        assert_eq!(renewal.next(), at(seconds));
+        assert!(tokens.current().unwrap().is(&first), "it stays in use");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_passes_ends_the_rejection_and_the_next_one_waits_for_another_such_call() {
+    let (mut renewal, tokens, clock) = renewal();
+    let first = token("a", 0, HOUR);
+    renewal.try_once(Fetched::New(token("a", 0, HOUR))).await;
+    let due = renewal.next();
+    clock.set(at(100));
+    assert_eq!(cooldown(&tokens.reject(&first, &env("e")), &tokens), 0);
+    // A call that was begun before it, and one with another token, show nothing.
+    for (name, begun) in [("a", 99), ("a", 100), ("b", 101)] {
+        tokens.works(&token(name, 0, HOUR), at(begun));
+        assert!(tokens.refresh_at().is_some(), "{name} {begun}");
+    }
+    tokens.works(&first, at(101));
+    assert_eq!((tokens.refresh_at(), renewal.next()), (None, due));
+    // From now on others are asked first, however old the token is.
+    for now in [101, 2000] {
+        clock.set(at(now));
+        let told = tokens.state();
+        assert_eq!(cooldown(&tokens.reject(&first, &env("e")), &tokens), 5);
+        assert_eq!(renewal.next(), at(now + 5));
+        tokens.works(&first, at(now + 1));
+        assert!(told.has_changed().unwrap());
+        // Until the cooldown is over a rejection is not even told.
+        let told = tokens.state();
+        assert_eq!(cooldown(&tokens.reject(&first, &env("e")), &tokens), 5);
+        assert!(!told.has_changed().unwrap());
+        assert_eq!(renewal.next(), due);
+    }
+    // And where no call passes, it is replaced.
+    clock.set(at(2005));
+    tokens.reject(&first, &env("e"));
+    assert_eq!(renewal.next(), at(2010));
 }
 
 #[tokio::test]
 async fn who_comes_late_with_an_older_token_gets_the_current_one_and_ends_nothing() {
     let (mut renewal, tokens, _) = renewal();
     renewal.try_once(Fetched::New(token("b", 0, HOUR))).await;
-    let got = comes(tokens.reject(&token("a", 0, HOUR))).await.unwrap();
-    assert_eq!(got.expose(), "b");
+    match tokens.reject(&token("a", 0, HOUR), &env("e")) {
+        Rejected::Use(current) => assert_eq!(current.expose(), "b"),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(tokens.current().unwrap().expose(), "b");
-    assert!(tokens.refused().is_none());
+    assert!(tokens.rejected().is_none() && tokens.refresh_at().is_none());
 }
 
 #[tokio::test]
-async fn who_rejects_a_token_gets_the_next_one_or_none_after_twenty_seconds_or_at_the_end() {
+async fn a_replacement_is_waited_for_until_it_comes_for_twenty_seconds_or_until_none_will_come() {
     let (mut renewal, tokens, clock) = renewal();
     let first = token("a", 0, HOUR);
     renewal.try_once(Fetched::New(token("a", 0, HOUR))).await;
     renewal
         .try_once(Fetched::Nothing(trouble(TroubleKind::Passing)))
         .await;
-    let (got, ()) = comes(async {
-        tokio::join!(tokens.reject(&first), async {
-            // It was about a renewal that had time.
-            assert!(tokens.held().is_none() && tokens.trouble().is_none());
-            assert!(tokens.refused().unwrap().is(&first));
-            tokens.publish(token("b", 0, HOUR));
+    tokens.reject(&first, &env("e"));
+    // It was about a renewal that had time.
+    assert!(tokens.trouble().is_none());
+    let (got, _) = comes(async {
+        tokio::join!(tokens.replacement(&first), async {
+            tokens.publish(token("b", 0, HOUR))
         })
     })
     .await;
     assert_eq!(got.unwrap().expose(), "b");
 
     let second = token("b", 0, HOUR);
-    let (got, ()) = comes(async {
-        tokio::join!(tokens.reject(&second), async {
-            clock.set(at(20));
-        })
-    })
-    .await;
-    assert!(got.is_none());
-
-    tokens.publish(token("c", 0, HOUR));
-    let third = token("c", 0, HOUR);
-    let (got, ()) =
-        comes(async { tokio::join!(tokens.reject(&third), async { tokens.0.ended.cancel() }) }).await;
-    assert!(got.is_none());
+    for end in [
+        (|_, clock| clock.set(at(20))) as fn(&Tokens, &Clock),
+        |tokens, _| tokens.works(&token("b", 0, HOUR), at(21)),
+        |tokens, _| tokens.complain(trouble(TroubleKind::Blocked)),
+        |tokens, _| tokens.0.ended.cancel(),
+    ] {
+        tokens.0.state.send_modify(|state| state.trouble = None);
+        tokens.reject(&second, &env("e"));
+        assert!(tokens.refresh_at().is_some());
+        let (got, ()) =
+            comes(async { tokio::join!(tokens.replacement(&second), async { end(&tokens, &clock) }) }).await;
+        assert!(got.is_none());
+    }
 }
 
 #[tokio::test]
@@ -331,23 +392,21 @@ async fn of_another_home_no_token_is_kept_and_of_the_same_one_it_is() {
     renewal.try_once(Fetched::New(token("a", 0, HOUR))).await;
     tokens.set(settings("here"));
     assert!(tokens.current().is_some());
+    tokens.reject(&token("a", 0, HOUR), &env("e"));
     renewal.failures = 3;
     renewal.not_before = Some(at(100));
-    renewal.truce = Some(at(50));
     renewal.set();
     assert_eq!((renewal.failures, renewal.not_before), (0, None));
-    assert_eq!((renewal.truce, renewal.source.sets), (Some(at(50)), 1));
-    assert!(tokens.current().is_some() && renewal.last_obtained_at.is_some());
+    assert_eq!((tokens.refresh_at(), renewal.source.sets), (Some(START), 1));
+    assert!(tokens.current().is_some());
 
     clock.set(at(1));
-    renewal.duel.blow(START, at(1));
     tokens.set(settings("there"));
-    assert!(tokens.held().is_none());
+    assert!(tokens.held().is_none() && tokens.refresh_at().is_none());
     // What was under way meanwhile came from the old home.
     tokens.publish(token("late", 0, HOUR));
     renewal.set();
-    assert!(tokens.held().is_none() && renewal.last_obtained_at.is_none());
-    assert_eq!((renewal.truce, renewal.duel.blows()), (None, 0));
+    assert!(tokens.held().is_none() && tokens.rejected().is_none());
     assert_eq!(renewal.next(), at(1));
     renewal.try_once(Fetched::New(token("b", 1, HOUR))).await;
     renewal.set();
@@ -408,7 +467,8 @@ async fn the_loop_fetches_when_it_is_due_and_when_a_token_is_refused() {
         clock.set(at(500));
         token_named(&tokens, "b").await;
         clock.set(at(501));
-        let got = tokens.reject(&token("b", 500, 1500)).await;
+        tokens.reject(&token("b", 500, 1500), &env("e"));
+        let got = tokens.replacement(&token("b", 500, 1500)).await;
         assert_eq!(got.unwrap().expose(), "c");
     })
     .await;
@@ -449,18 +509,27 @@ async fn the_loop_tries_at_once_by_news_by_other_settings_and_when_the_clock_was
 }
 
 #[tokio::test]
-async fn a_truce_is_no_longer_than_the_longest_when_the_clock_was_set_back() {
+async fn a_cooldown_is_no_longer_than_the_longest_when_the_clock_was_set_back() {
     let (mut renewal, tokens, clock) = renewal();
-    renewal.truce = Some(at(9000));
-    renewal.source.brings = [Fetched::New(token("a", 600, 2000))].into();
+    clock.set(at(9000));
+    renewal
+        .try_once(Fetched::New(token("a", 8999, 8999 + HOUR)))
+        .await;
+    tokens.reject(&token("a", 8999, 8999 + HOUR), &env("e"));
+    renewal
+        .try_once(Fetched::New(token("b", 8999, 8999 + HOUR)))
+        .await;
+    tokens.reject(&token("b", 8999, 8999 + HOUR), &env("e"));
+    renewal.source.brings = [Fetched::New(token("c", 600, 2000))].into();
+    clock.set(START);
     run_until(renewal, async {
         tokens.end_wait();
         rest().await;
         clock.set(at(599));
         rest().await;
-        assert!(tokens.held().is_none());
+        assert_eq!(tokens.held().unwrap().expose(), "b");
         clock.set(at(600));
-        token_named(&tokens, "a").await;
+        token_named(&tokens, "c").await;
     })
     .await;
 }

@@ -116,23 +116,51 @@ async fn a_rejected_token_is_replaced_once_and_an_older_one_rejects_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_token_the_answer_is_503_with_the_reason_and_a_client_that_rejects_does_not_wait_in_vain() {
+async fn a_client_that_rejects_each_token_waits_alone_and_everybody_else_keeps_it() {
+    let (mut station, socket) = sharer().await;
+    let simulator = station.world.simulator.clone();
+    let first = socket.get().await.token().to_owned();
+    let second = socket.reject(&first).await.token().to_owned();
+    for round in 0..20 {
+        let refused = socket.reject(&second).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let seconds: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=6).contains(&seconds), "{seconds}");
+        assert!(refused.body["reason"].as_str().unwrap().contains("Retry-After"));
+        // Others have the token meanwhile, and so has the daemon.
+        assert_eq!(socket.get().await.token(), second);
+        let env = format!("env-{round}");
+        station.world.insert(&env).await;
+        station.world.wait_for_state(&env, "online").await;
+    }
+    // Its calls passed: there was no reason for a third one.
+    assert_eq!(simulator.exchanges(), 2);
+    assert_eq!(station.world.row("SELECT state FROM service").await, "running");
+    let log = station.log();
+    let by = format!(
+        "rejected by client uid {} pid ",
+        rustix::process::getuid().as_raw()
+    );
+    assert!(log.contains(&by), "{log}");
+    station.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_rejection_brings_no_token_is_told_why_and_the_others_keep_the_old_one() {
     let (mut station, socket) = sharer().await;
     let token = socket.get().await.token().to_owned();
     station
         .world
         .simulator
         .fault(Fault::on(Endpoint::Exchange).errcode(40125, "invalid appsecret"));
-    for answer in [
-        socket.reject(&token).await,
-        socket.get().await,
-        socket.reject(&token).await,
-    ] {
+    for _ in 0..2 {
+        let answer = socket.reject(&token).await;
         assert_eq!(answer.status, 503, "{answer:?}");
         let reason = answer.body["reason"].as_str().unwrap();
         assert!(reason.contains("errcode 40125: invalid appsecret"), "{reason}");
         assert!(answer.body["remedy"].as_str().unwrap().contains("appsecret"));
         assert_eq!(answer.headers["cache-control"], "no-store");
+        assert_eq!(socket.get().await.token(), token);
     }
     station.world.simulator.clear_faults();
     station.stop().await;

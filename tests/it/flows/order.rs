@@ -202,7 +202,7 @@ async fn a_limit_of_creates_in_a_second_keeps_within_the_platforms_own() {
 #[tokio::test]
 async fn a_claim_holds_for_as_long_as_what_may_be_called_first_can_take() {
     let lease = "SELECT unixepoch(due_at) - unixepoch(updated_at) FROM queue JOIN status USING (env)";
-    for (per_second, seconds) in [("0", (16 + 3) * 20 + 60), ("50", 3 * 20 + 60)] {
+    for (per_second, seconds) in [("0", (16 + 2) * 20 + 60), ("50", 2 * 20 + 60)] {
         let mut world = World::new().await;
         world.set("api.request_timeout", "20s");
         world.set("api.creates_per_second", per_second);

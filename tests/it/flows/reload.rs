@@ -197,7 +197,7 @@ async fn a_rotated_secret_ends_the_wait_that_the_old_one_caused() {
 }
 
 #[tokio::test]
-async fn tokens_that_die_young_are_spaced_out_also_over_a_reload() {
+async fn forced_refreshes_are_spaced_out_also_over_a_reload() {
     let mut world = World::by_hand().await;
     world
         .simulator
@@ -210,8 +210,8 @@ async fn tokens_that_die_young_are_spaced_out_also_over_a_reload() {
         world.simulator.revoke_token();
     }
     world.insert("c").await;
-    let young = "SELECT reason LIKE '2 tokens in a row%' FROM service";
-    world.wait_for(young, &["1"]).await;
+    let rejected = "SELECT reason LIKE '%rejected by environment c %, as 1 before it%' FROM service";
+    world.wait_for(rejected, &["1"]).await;
     let refused_at = world.clock.now();
     world.set("token.renew_before", "20m");
     assert_eq!(world.reload().await, ["token.renew_before"]);

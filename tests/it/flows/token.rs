@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use staticstored::clock;
 use staticstored::simulator::{Endpoint, Fault};
 
 use super::{SECOND, UNFINISHED};
@@ -158,9 +159,14 @@ async fn another_program_that_fetches_tokens_is_answered_ever_more_slowly_and_na
         world.insert(&format!("round-{round}")).await;
         if round > 0 {
             world.wait_for_service("blocked").await;
-            let service =
-                "reason LIKE '% tokens in a row were ended%', remedy LIKE 'Another program fetches tokens%'";
-            assert_eq!(world.row(&format!("SELECT {service} FROM service")).await, "1|1");
+            let service = format!(
+                "errcode, reason LIKE '%rejected by environment round-{round} %, as {round} before it%', \
+                 remedy LIKE 'Another program probably fetches tokens%'"
+            );
+            assert_eq!(
+                world.row(&format!("SELECT {service} FROM service")).await,
+                "40001|1|1"
+            );
         }
         world.fly(SECOND, UNFINISHED, &["0"]).await;
     }
@@ -183,6 +189,63 @@ async fn another_program_that_fetches_tokens_is_answered_ever_more_slowly_and_na
             .row("SELECT count(*) FROM status WHERE state = 'failed'")
             .await,
         "0"
+    );
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_environment_that_refuses_every_token_waits_alone_and_fails_and_the_others_keep_the_token() {
+    let mut world = World::by_hand().await;
+    world.set("retry.give_up_after", "20m");
+    let fault = Fault::on(Endpoint::Create).env("bad");
+    world.simulator.fault(fault.errcode(40001, "invalid credential"));
+    world.start();
+    world.insert("bad").await;
+    let failed = "SELECT state FROM status WHERE env = 'bad'";
+    let mut good = 0;
+    while world.row(failed).await != "failed" {
+        // Somebody passes each minute.
+        world.insert(&format!("good-{good}")).await;
+        let inserted_at = world.clock.now();
+        world
+            .fly(
+                SECOND / 10,
+                &format!("SELECT state FROM status WHERE env = 'good-{good}'"),
+                &["online"],
+            )
+            .await;
+        let created = world.simulator.ledger();
+        let created = created
+            .iter()
+            .find(|call| call.env.as_deref() == Some(&*format!("good-{good}")));
+        let waited = (created.unwrap().at - inserted_at).num_seconds();
+        assert!(waited < 5, "good-{good} waited {waited} s");
+        let next = clock::text(clock::after(inserted_at, Duration::from_secs(60)));
+        world
+            .fly(
+                SECOND / 2,
+                &format!("SELECT max(heartbeat_at) > '{next}' FROM service"),
+                &["1"],
+            )
+            .await;
+        good += 1;
+        assert!(good < 120, "it never ends");
+    }
+    assert_eq!(
+        world
+            .status(
+                "errcode, attempts >= 3, remedy LIKE 'Weixin refuses every token for this environment%'",
+                "bad"
+            )
+            .await,
+        "40001|1|1"
+    );
+    let exchanges = world.simulator.exchanges();
+    // A few before anybody had passed beside it; then none.
+    assert!(exchanges <= 6, "{exchanges} tokens for one environment");
+    assert_eq!(
+        world.row("SELECT state, reason FROM service").await,
+        "running|NULL"
     );
     world.stop().await.unwrap();
 }
