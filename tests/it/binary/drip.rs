@@ -25,7 +25,7 @@ async fn answers_of_a_byte_a_second_are_no_answers_and_what_they_did_is_seen_lat
     drip(Endpoint::Exchange);
     station.start();
     let service = "SELECT state FROM service WHERE reason LIKE 'no answer from Weixin: timed out%'";
-    station.world.wait_for(service, &["running"]).await;
+    station.world.wait_for(service, &["blocked"]).await;
     within(simulator.wait_for_calls(Endpoint::Exchange, 2)).await;
     let rows = "SELECT DISTINCT state, attempts FROM status";
     assert_eq!(station.world.rows(rows).await, ["pending|0"]);

@@ -150,10 +150,9 @@ impl Life {
             let bound = match (row[1].as_str(), row[3].as_str()) {
                 ("retry", _) | ("not_yet", "0") => backoff,
                 ("accepted" | "not_yet", _) => 60.0,
-                ("token", _) => 5.0,
                 ("absent", _) => 0.0,
                 // The line's own rest, and some seconds for another to probe.
-                ("line", _) => 300.0 + 10.0,
+                ("line" | "token", _) => 300.0 + 10.0,
                 other => panic!("{row:?}: {other:?} is no reason to wait"),
             };
             // A millisecond for the arithmetic of days.

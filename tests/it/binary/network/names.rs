@@ -33,7 +33,7 @@ async fn a_daemon_that_starts_without_names_says_so_touches_no_row_and_goes_on_o
         let world = &far.station.world;
         let service =
             format!("SELECT state FROM service WHERE reason LIKE 'no connection to Weixin: %{said}'");
-        world.wait_for(&service, &["running"]).await;
+        world.wait_for(&service, &["blocked"]).await;
         assert!(far.resolver.asked() > 0);
         let output = told(far.station.command(&["status"]), "").await;
         let text = String::from_utf8(output.stdout).unwrap();
