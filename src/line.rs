@@ -250,8 +250,8 @@ impl Drop for Permit {
 }
 
 impl Verdict {
-    /// What a meaning shows of the line; `None` where it shows nothing, as a refused token does that is replaced. `errcode` and
-    /// `reason` are Weixin's.
+    /// Returns the verdict that a meaning allows on the line; `None` for a refused token, of which the provisioner knows
+    /// more. `errcode` and `reason` are Weixin's.
     #[must_use]
     pub fn of(meaning: &Meaning, errcode: Option<i64>, reason: &str) -> Option<Self> {
         match meaning {

@@ -163,7 +163,8 @@ impl Tokens {
     pub fn reject(&self, stale: &Token, by: &Rejector) -> Rejected {
         let now = self.0.clock.now();
         let mut rejected = Rejected::Refreshing;
-        let is_new = self.0.state.send_if_modified(|state| {
+        let mut new = None;
+        self.0.state.send_if_modified(|state| {
             let Some(current) = state.token.clone() else {
                 return false;
             };
@@ -185,20 +186,17 @@ impl Tokens {
                 // It was about a renewal that had time; the next try is made at once.
                 state.trouble = None;
             }
-            let forced = state.limiter.forced();
             state.rejection = Some(Rejection {
                 by: by.clone(),
                 at: now,
                 refresh_at,
-                forced,
+                forced: state.limiter.forced(),
             });
+            new.clone_from(&state.rejection);
             true
         });
-        if is_new {
-            let state = self.0.state.borrow();
-            if let Some(rejection) = &state.rejection {
-                tracing::warn!("{rejection}");
-            }
+        if let Some(rejection) = new {
+            tracing::warn!("{rejection}");
             self.0.rejected.notify_one();
         }
         rejected
@@ -206,29 +204,28 @@ impl Tokens {
 
     /// Weixin took `token` in a call that was begun at `begun`: a rejection of it before that was an error.
     pub fn works(&self, token: &Token, begun: Timestamp) {
-        let is_error = |state: &TokenState| {
-            let rejected = state.rejection.as_ref();
-            rejected.is_some_and(|rejection| begun > rejection.at)
+        let is_error = |rejection: &Rejection| begun > rejection.at;
+        let is_news = |state: &TokenState| {
+            state.is_current(token) && (!state.passed || state.rejection.as_ref().is_some_and(is_error))
         };
-        let is_news = |state: &TokenState| state.is_current(token) && (!state.passed || is_error(state));
         // Nearly every call finds a token that passed before, and that nobody has rejected.
         if !is_news(&self.0.state.borrow()) {
             return;
         }
+        let mut error = None;
         self.0.state.send_if_modified(|state| {
-            if !is_news(state) {
-                return false;
+            if is_news(state) {
+                state.passed = true;
+                error = state.rejection.take_if(|rejection| is_error(rejection));
             }
-            state.passed = true;
-            let cleared = is_error(state);
-            if cleared {
+            if error.is_some() {
                 state.limiter.clear();
-                if let Some(Rejection { by, .. }) = state.rejection.take() {
-                    tracing::info!("the token that {by} rejected works for another call, and stays");
-                }
             }
-            cleared
+            error.is_some()
         });
+        if let Some(Rejection { by, .. }) = error {
+            tracing::info!("the token that {by} rejected works for another call, and stays");
+        }
     }
 
     /// Returns whether `token` is the current one, and Weixin took it in a call.
@@ -344,7 +341,7 @@ impl Tokens {
         }
     }
 
-    /// When a new token may be had in the place of the one that is rejected, if it is.
+    /// The earliest time for a new token in the place of the rejected one; `None` where nobody has rejected it.
     fn refresh_at(&self) -> Option<Timestamp> {
         let state = self.0.state.borrow();
         state.rejection.as_ref().map(|rejection| rejection.refresh_at)

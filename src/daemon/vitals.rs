@@ -176,7 +176,7 @@ struct Why {
     errcode: Option<i64>,
 }
 
-/// What is in the way comes first: a pause, then the lack of a token that works, then the line.
+/// Names the first thing that is in the way: a pause, then the lack of a token that works, then the line.
 fn explain(line: &Condition, has_token: bool, token: &TokenState) -> (&'static str, Why) {
     let because = token.trouble.as_ref().map(Trouble::why).unwrap_or_default();
     let is_blocked = matches!(line, Condition::Blocked(_));

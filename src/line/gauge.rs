@@ -80,7 +80,7 @@ pub(super) struct Gauge {
     faulty_call: Option<Call>,
     /// The calls of each kind that worked.
     worked: [u64; 2],
-    /// When the last of each kind worked.
+    /// The time at which the last of each kind worked.
     worked_at: [Option<Timestamp>; 2],
     /// The environments that met a fault of the whole line, each with the number of calls of that kind that had worked when it
     /// first did.

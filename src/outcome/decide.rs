@@ -20,7 +20,7 @@ const RETRY_REMEDY: &str = "Weixin kept answering in a way that usually passes u
      check the connection and Weixin's own announcements, then run `staticstored retry` for it.";
 const BROKEN_REMEDY: &str = "The static store is in a state that only the Weixin or Tencent Cloud console can clear: \
      destroy it there, then run `staticstored retry` for it.";
-/// What to do about a token that Weixin refuses, and the one after it.
+/// The remedy for a token that Weixin refuses, as it refused the one before.
 pub const TOKEN_REMEDY: &str = "Another program probably fetches tokens for this platform, and each new token ends the other \
      one's: let only one program fetch them (with token.source = \"url\": the one at token.url, which must belong to the \
      platform that component.appid and api.base_url name).";

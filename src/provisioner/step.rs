@@ -16,7 +16,7 @@ use crate::weixin::Reply;
 
 /// The most calls of one step: the first, and one more with a new token.
 pub(super) const MOST_CALLS: usize = 2;
-/// What to do where one environment refuses each token.
+/// The remedy for an environment that alone refuses each token.
 const TOKEN_ALONE_REMEDY: &str = "Weixin refuses every token for this environment, and takes the same token for others: see in \
      the Weixin console that the environment belongs to a merchant of this platform, then run `staticstored retry` for it.";
 
@@ -75,7 +75,6 @@ impl Provisioner {
 
     /// Makes the call, once more with another token where Weixin refuses the one it had.
     async fn call(&self, request: &Request, mut token: Arc<Token>, rules: &Rules) -> (Meaning, Called) {
-        let tokens = &self.parts.tokens;
         let mut attempts = Vec::with_capacity(1);
         loop {
             let (at, reply) = self.call_once(request, &token, rules).await;
@@ -83,23 +82,14 @@ impl Provisioner {
             let (errcode, errmsg) = (reply.errcode(), reply.errmsg());
             attempts.push(attempt(request.call, at, &reply, errmsg.clone()));
             if meaning.takes_token() {
-                tokens.works(&token, at);
+                self.parts.tokens.works(&token, at);
             }
-            // Where others pass with the same token, another one would help nobody.
-            let is_alone =
-                || self.parts.line.is_alone(request.call, request.env.as_str()) && tokens.passed(&token);
-            if meaning == Meaning::Token && !is_alone() {
-                let rejected = tokens.reject(&token, &Rejector::Environment(request.env.to_string()));
-                let other = match rejected {
-                    _ if attempts.len() == MOST_CALLS => None,
-                    Rejected::Use(other) => Some(other),
-                    Rejected::Refreshing => tokens.replacement(&token).await,
-                    Rejected::Cooldown(_) => None,
-                };
-                if let Some(other) = other {
-                    token = other;
-                    continue;
-                }
+            let may_go_on = attempts.len() < MOST_CALLS;
+            if meaning == Meaning::Token
+                && let Some(other) = self.other_token(request, &token, may_go_on).await
+            {
+                token = other;
+                continue;
             }
             let called = Called {
                 attempts,
@@ -108,6 +98,22 @@ impl Provisioner {
                 rid: reply.rid(),
             };
             return (meaning, called);
+        }
+    }
+
+    /// Rejects the token that Weixin refused for `request`. Returns another one, where `wanted` and where there will be one.
+    async fn other_token(&self, request: &Request, refused: &Token, wanted: bool) -> Option<Arc<Token>> {
+        let tokens = &self.parts.tokens;
+        let is_alone = self.parts.line.is_alone(request.call, request.env.as_str());
+        if is_alone && tokens.passed(refused) {
+            // Others pass with the same token: another one would help nobody.
+            return None;
+        }
+        match tokens.reject(refused, &Rejector::Environment(request.env.to_string())) {
+            _ if !wanted => None,
+            Rejected::Use(other) => Some(other),
+            Rejected::Refreshing => tokens.replacement(refused).await,
+            Rejected::Cooldown(_) => None,
         }
     }
 

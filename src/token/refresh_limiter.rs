@@ -9,7 +9,7 @@ use crate::clock::{Timestamp, after, between};
 use crate::outcome::Backoff;
 
 /// A token that is rejected within this time of its issue was revoked early.
-pub(super) const EARLY: Duration = Duration::from_secs(600);
+const EARLY: Duration = Duration::from_secs(600);
 /// Between the rejection of a token and its refresh, from the second refresh in a row on.
 const COOLDOWN: Backoff = Backoff {
     initial: Duration::from_secs(5),
@@ -28,8 +28,8 @@ pub(super) struct RefreshLimiter {
 }
 
 impl RefreshLimiter {
-    /// When the token that was issued at `issued_at`, and is rejected now, may be refreshed. Until then, further rejections
-    /// change nothing.
+    /// Returns the earliest refresh of the token that was issued at `issued_at` and is rejected now. Until then, further
+    /// rejections change nothing.
     pub(super) fn reject(&mut self, issued_at: Timestamp, now: Timestamp) -> Timestamp {
         if between(issued_at, now) >= EARLY {
             self.forced = 0;
@@ -62,7 +62,7 @@ impl RefreshLimiter {
         self.forced = self.forced.saturating_add(u32::from(forced));
     }
 
-    /// How many refreshes in a row were forced.
+    /// The number of refreshes in a row that were forced.
     pub(super) fn forced(&self) -> u32 {
         self.forced
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::refresh_limiter::EARLY;
 use super::{Rejection, Settings, Source, Tokens, Trouble, TroubleKind};
 use crate::clock::{Timestamp, after, between};
 use crate::credential::Token;
@@ -34,7 +33,7 @@ pub(super) trait Fetch {
     const BLOCKED: Backoff;
     /// Between two tokens of a short life.
     const SHORT_LIVES: Backoff;
-    /// What to do about tokens that are revoked early, one after another.
+    /// The remedy for tokens that are revoked early, one after another.
     const REVOKED_REMEDY: &'static str;
 
     /// Goes on by another source of the same kind. (One of another kind would be a mistake, and changes nothing.)
@@ -171,7 +170,7 @@ impl<F: Fetch> Renewal<F> {
         self.not_before.map_or(due, |at| at.max(due))
     }
 
-    /// When a token is due that nobody has rejected.
+    /// The time at which a token that nobody has rejected is renewed.
     fn ahead_of_end(&self, token: &Token) -> Timestamp {
         // A token that lives shorter than renew_before is renewed half-way, not all the time.
         let life = between(token.obtained_at, token.expires_at);
@@ -209,17 +208,15 @@ impl<F: Fetch> Renewal<F> {
         } else {
             0
         };
-        let (issued_at, expires_at) = (
-            self.tokens.held().map(|token| token.obtained_at),
-            token.expires_at,
-        );
-        tracing::info!(token.expires_at = %expires_at, "a new token");
-        let rejection = self.tokens.publish(token);
-        if let Some((Rejection { by, at, forced, .. }, issued_at)) = rejection.zip(issued_at)
+        tracing::info!(token.expires_at = %token.expires_at, "a new token");
+        let previous = self.tokens.held();
+        // After a token that lived longer than ten minutes the forced refreshes are counted anew.
+        if let (Some(Rejection { by, at, forced, .. }), Some(previous)) =
+            (self.tokens.publish(token), previous)
             && forced > 0
-            && between(issued_at, at) < EARLY
         {
-            let (times, life) = (forced.saturating_add(1), between(issued_at, at).as_secs());
+            let times = forced.saturating_add(1);
+            let life = between(previous.obtained_at, at).as_secs();
             tracing::error!(
                 remedy = F::REVOKED_REMEDY,
                 "token rejected {life} s after it was issued, {times} times in a row, and no call passed with it; the last to \

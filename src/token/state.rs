@@ -54,7 +54,7 @@ impl fmt::Display for Rejector {
 pub struct Rejection {
     /// The first who rejected it.
     pub by: Rejector,
-    /// When that was.
+    /// The time of that rejection.
     pub at: Timestamp,
     /// The earliest time for a new one.
     pub refresh_at: Timestamp,
@@ -78,12 +78,12 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// What a rejection leads to.
+/// The effect of a rejection.
 #[derive(Clone, Debug)]
 pub enum Rejected {
     /// Nothing: this one is the current token, and another than the rejected one.
     Use(Arc<Token>),
-    /// A new token is being fetched: [`Tokens::replacement`] waits for it.
+    /// A new token is being fetched: [`super::Tokens::replacement`] waits for it.
     Refreshing,
     /// Nothing before this: refreshes are spaced out, and the token stays in use.
     Cooldown(Timestamp),
